@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// A peer after the merge of all sources: who owns what, and how it is doing.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/model/record.h"
+
+namespace wglan {
+
+enum class PeerState { unknown, up, degraded, down, quarantined };
+std::string_view to_string(PeerState state);
+
+enum class PrefixClass { overlay, node, pod, extra };
+std::string_view to_string(PrefixClass cls);
+
+struct OwnedPrefix {
+    Prefix prefix;
+    PrefixClass cls = PrefixClass::extra;
+    std::string source;  // the source that claimed it
+    auto operator<=>(const OwnedPrefix&) const = default;
+};
+
+enum class CandidateSource { roamed, configured, announced, observed, cached };
+std::string_view to_string(CandidateSource source);
+
+struct Candidate {
+    HostPort where;
+    CandidateSource source = CandidateSource::announced;
+    bool operator==(const Candidate&) const = default;
+};
+
+struct Peer {
+    std::string name;  // unique among peers
+    PublicKey public_key;
+    IdentityKey identity;               // zero for static peers
+    IpAddress address;                  // overlay; unspecified if it owns none
+    std::vector<OwnedPrefix> prefixes;  // sorted by prefix; what it may receive, address included
+    std::vector<Candidate> candidates;  // best first, without duplicates
+    std::map<std::string, std::string> labels;
+    std::vector<std::string> sources;          // names of the sources that tell of it
+    std::optional<std::uint16_t> keepalive_s;  // overrides peers.keepaliveSeconds
+    std::string preshared_key_file;
+    bool agentless = false;  // static: judged by handshakes alone
+    bool operator==(const Peer&) const = default;
+};
+
+struct Refusal {
+    std::string peer;
+    std::string prefix;  // the prefix, name, key, address or endpoint refused, as text
+    std::string reason;
+    auto operator<=>(const Refusal&) const = default;
+};
+
+}  // namespace wglan
