@@ -1,0 +1,174 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/*
+ * Layout of the pinned BPF maps: the one definition that the programs (bpf/) and C++ share.
+ *
+ * Conventions: addresses are byte arrays in network order, so that `bpftool map dump` prints them
+ * readably; ports and all other numbers are in host order; an IPv4 address in 16 bytes is
+ * IPv4-mapped (::ffff:a.b.c.d). Padding is named and zero. A change of any struct that isn't a mere
+ * addition of names to spare room needs a new WGLAN_LAYOUT_VERSION (CMakeLists.txt).
+ */
+#ifndef WGLAN_MAPS_H
+#define WGLAN_MAPS_H
+
+#include <linux/types.h>
+
+#ifndef WGLAN_LAYOUT_VERSION
+#define WGLAN_LAYOUT_VERSION 1
+#endif
+
+#define WGLAN_MAX_ROUTES 131072 /* default entries of each LPM trie; the agent may set another */
+#define WGLAN_MAX_PEERS 16384
+#define WGLAN_MAX_ENDPOINTS 131072
+#define WGLAN_EVENTS_BYTES (256 * 1024)
+#define WGLAN_NAME_LENGTH 32 /* with the final zero */
+
+/* wglan_route4, wglan_route6: LPM tries from destination to what is done with it. */
+struct wglan_key4 {
+    __u32 prefix_len;
+    __u8 address[4];
+};
+
+struct wglan_key6 {
+    __u32 prefix_len;
+    __u8 address[16];
+};
+
+enum wglan_action {
+    WGLAN_ACTION_PASS = 1,
+    WGLAN_ACTION_STEER = 2,
+    WGLAN_ACTION_DROP = 3, /* as is any number not named here */
+};
+
+struct wglan_route {
+    __u32 peer; /* key into wglan_peers; 0 with pass and drop */
+    __u8 action;
+    __u8 flags; /* none yet */
+    __u16 mtu;  /* largest IP packet for the tunnel; 0 = the interface's */
+};
+
+/* wglan_peers: hash from peer id (1 ...) to its state. */
+enum wglan_peer_state {
+    WGLAN_PEER_UNKNOWN = 0,
+    WGLAN_PEER_UP = 1,
+    WGLAN_PEER_DEGRADED = 2,
+    WGLAN_PEER_DOWN = 3,
+    WGLAN_PEER_QUARANTINED = 4, /* as is any number not named here */
+};
+
+enum wglan_fallback {
+    WGLAN_FALLBACK_BYPASS = 0,
+    WGLAN_FALLBACK_DROP = 1, /* as is any number not named here */
+};
+
+struct wglan_peer {
+    __u8 state;
+    __u8 when_unknown;
+    __u8 when_down;
+    __u8 pad0;
+    __u32 flags; /* none yet */
+    __u8 public_key[32];
+    char name[WGLAN_NAME_LENGTH];
+};
+
+/* wglan_endpts: hash; membership is all that counts. */
+enum wglan_endpoint_kind {
+    WGLAN_ENDPOINT_OUTER = 1,    /* WireGuard packets: UDP from our listen port to address and port */
+    WGLAN_ENDPOINT_REACH = 2,    /* address, port and protocol that are never steered */
+    WGLAN_ENDPOINT_FRAGMENT = 3, /* address and protocol (port 0) of one of the above: later fragments */
+};
+
+struct wglan_endpoint_key {
+    __u8 address[16];
+    __u16 port;
+    __u8 protocol; /* IPPROTO_* */
+    __u8 kind;
+};
+
+struct wglan_endpoint {
+    __u32 flags; /* none yet */
+};
+
+/* wglan_config: array of one. */
+struct wglan_config {
+    __u32 layout_version;
+    __u32 interface_ifindex; /* wglan0; 0 = there is none */
+    __u32 firewall_mark;
+    __u32 firewall_mark_mask;
+    __u16 listen_port;
+    __u16 interface_mtu;
+    __u32 orphan_after_s; /* 0 = never */
+    __u64 heartbeat_ns;   /* CLOCK_BOOTTIME when the agent was last alive */
+};
+
+/* Why a packet was dropped, with the name that people see (a metric's label). Append only. */
+#define WGLAN_DROP_REASONS(X)                  \
+    X(ROUTE, 0, "route")                       \
+    X(PEER_UNKNOWN, 1, "peer_unknown")         \
+    X(PEER_DOWN, 2, "peer_down")               \
+    X(PEER_QUARANTINED, 3, "peer_quarantined") \
+    X(PEER_MISSING, 4, "peer_missing")         \
+    X(NO_INTERFACE, 5, "no_interface")         \
+    X(TOO_BIG, 6, "too_big")                   \
+    X(TUNNEL_IN_TUNNEL, 7, "tunnel_in_tunnel")
+
+enum wglan_drop_reason {
+#define WGLAN_DROP_ENUM(name, number, text) WGLAN_DROP_##name = number,
+    WGLAN_DROP_REASONS(WGLAN_DROP_ENUM)
+#undef WGLAN_DROP_ENUM
+        WGLAN_DROP_SPARE = 32, /* room in wglan_stats */
+};
+
+/* wglan_stats: per-CPU array of one. Packets. */
+struct wglan_stats {
+    __u64 steered4;
+    __u64 steered6;
+    __u64 passed; /* at uplink egress, whatever the reason */
+    __u64 mss_clamped;
+    __u64 packet_too_big; /* ICMP replies made */
+    __u64 oversized;      /* larger than the MTU and steered whole: IPv4 that may be fragmented */
+    __u64 spare[2];
+    __u64 dropped[WGLAN_DROP_SPARE]; /* by enum wglan_drop_reason */
+};
+
+/* wglan_pstats: per-CPU hash by peer id; the agent makes and removes the entries. */
+struct wglan_peer_stats {
+    __u64 tx_packets;
+    __u64 tx_bytes;
+    __u64 rx_packets;
+    __u64 rx_bytes;
+};
+
+/* wglan_events: ring buffer of drops, at most WGLAN_EVENTS_PER_SECOND a CPU. */
+#define WGLAN_EVENTS_PER_SECOND 128
+
+struct wglan_event {
+    __u64 time_ns; /* CLOCK_BOOTTIME */
+    __u32 ifindex;
+    __u32 peer;  /* 0 = none */
+    __u8 reason; /* enum wglan_drop_reason */
+    __u8 protocol;
+    __u16 source_port; /* 0 where there is none */
+    __u16 destination_port;
+    __u16 pad0;
+    __u8 source[16];
+    __u8 destination[16];
+};
+
+#if defined(__cplusplus)
+#define WGLAN_SIZE(type, size) static_assert(sizeof(struct type) == (size), #type " is a wire format")
+#else
+#define WGLAN_SIZE(type, size) _Static_assert(sizeof(struct type) == (size), #type " is a wire format")
+#endif
+WGLAN_SIZE(wglan_key4, 8);
+WGLAN_SIZE(wglan_key6, 20);
+WGLAN_SIZE(wglan_route, 8);
+WGLAN_SIZE(wglan_peer, 72);
+WGLAN_SIZE(wglan_endpoint_key, 20);
+WGLAN_SIZE(wglan_endpoint, 4);
+WGLAN_SIZE(wglan_config, 32);
+WGLAN_SIZE(wglan_stats, 8 * (8 + WGLAN_DROP_SPARE));
+WGLAN_SIZE(wglan_peer_stats, 32);
+WGLAN_SIZE(wglan_event, 56);
+#undef WGLAN_SIZE
+
+#endif
