@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Questions to the maps: whose is this address, is this one of WireGuard's own packets? */
+#ifndef WGLAN_BPF_LOOKUP_H
+#define WGLAN_BPF_LOOKUP_H
+
+#include "bpf/lib/maps.h"
+#include "bpf/lib/packet.h"
+
+static __always_inline const struct wglan_route* wglan_find_route(const struct wglan_packet* packet,
+                                                                  const __u8* address) {
+    if (packet->family == 4) {
+        struct wglan_key4 key = {.prefix_len = 32};
+
+        __builtin_memcpy(key.address, address + 12, 4);
+        return bpf_map_lookup_elem(&wglan_route4, &key);
+    } else {
+        struct wglan_key6 key = {.prefix_len = 128};
+
+        __builtin_memcpy(key.address, address, 16);
+        return bpf_map_lookup_elem(&wglan_route6, &key);
+    }
+}
+
+static __always_inline bool wglan_is_endpoint(const struct wglan_packet* packet, __u8 kind, __u16 port) {
+    struct wglan_endpoint_key key = {.port = port, .protocol = packet->protocol, .kind = kind};
+
+    __builtin_memcpy(key.address, packet->destination, 16);
+    return bpf_map_lookup_elem(&wglan_endpts, &key) != NULL;
+}
+
+static __always_inline bool wglan_has_mark(const struct __sk_buff* skb, const struct wglan_config* config) {
+    return config->firewall_mark_mask && config->firewall_mark &&
+           (skb->mark & config->firewall_mark_mask) == config->firewall_mark;
+}
+
+/* Survives whoever rewrites marks: UDP from our port to a place where a peer is reached. */
+static __always_inline bool wglan_is_outer(const struct wglan_packet* packet,
+                                           const struct wglan_config* config) {
+    return packet->protocol == IPPROTO_UDP && config->listen_port &&
+           packet->source_port == config->listen_port &&
+           wglan_is_endpoint(packet, WGLAN_ENDPOINT_OUTER, packet->destination_port);
+}
+
+/* A later fragment has no port: only its address and protocol tell whose it is. */
+static __always_inline bool wglan_never_steered(const struct wglan_packet* packet) {
+    if (packet->fragment == WGLAN_LATER_FRAGMENT)
+        return wglan_is_endpoint(packet, WGLAN_ENDPOINT_FRAGMENT, 0);
+    return packet->destination_port &&
+           wglan_is_endpoint(packet, WGLAN_ENDPOINT_REACH, packet->destination_port);
+}
+
+static __always_inline bool wglan_orphaned(const struct wglan_config* config) {
+    __u64 now;
+
+    if (!config->orphan_after_s) return false;
+    now = bpf_ktime_get_boot_ns();
+    return now > config->heartbeat_ns && now - config->heartbeat_ns > config->orphan_after_s * 1000000000ULL;
+}
+
+#endif

@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
+/* Lowers the MSS option of SYN and SYN-ACK to what the tunnel carries (RFC 9293 section 3.7.1). */
+#ifndef WGLAN_BPF_MSS_H
+#define WGLAN_BPF_MSS_H
+
+#include "bpf/lib/packet.h"
+
+#define WGLAN_TCP_FIXED 20
+#define WGLAN_TCP_CHECKSUM 16 /* offset in the header */
+#define WGLAN_TCP_OPTIONS_MOST 40
+#define WGLAN_OPTION_END 0
+#define WGLAN_OPTION_NOP 1
+#define WGLAN_OPTION_MSS 2
+#define WGLAN_OPTION_MSS_LENGTH 4
+
+/*
+ * `place`: offset of the two bytes in the TCP header. At an odd one they straddle two words of the
+ * checksum, which sees them swapped. bpf_l4_csum_replace leaves a checksum that is yet to be
+ * computed (CHECKSUM_PARTIAL) as it is.
+ */
+static __always_inline bool wglan_write_mss(struct __sk_buff* skb, __u32 l4, __u32 place, __u16 from,
+                                            __u16 to) {
+    __be16 from_be = bpf_htons(from), to_be = bpf_htons(to);
+    bool odd = place & 1;
+
+    if (bpf_l4_csum_replace(skb, l4 + WGLAN_TCP_CHECKSUM, odd ? __builtin_bswap16(from_be) : from_be,
+                            odd ? __builtin_bswap16(to_be) : to_be, 2))
+        return false;
+    return bpf_skb_store_bytes(skb, l4 + place, &to_be, 2, 0) == 0;
+}
+
+/*
+ * Walks the options; at a malformed one it stops, as receivers do. `length`: of the TCP header in
+ * bytes. 1 if the packet was changed.
+ * bpf_loop would be shorter, but kernels without a JIT refuse callbacks.
+ */
+__noinline int wglan_clamp_options(struct __sk_buff* skb, __u32 l4, __u32 length, __u32 most) {
+    __u8 options[WGLAN_TCP_OPTIONS_MOST] = {};
+    __u32 place = 0;
+    int i;
+
+    /* The barriers keep clang from folding both bounds into one that the verifier can't follow. */
+    length -= WGLAN_TCP_FIXED;
+    barrier_var(length);
+    if (length > sizeof(options)) return false;
+    barrier_var(length);
+    if (length < WGLAN_OPTION_MSS_LENGTH) return false;
+    if (bpf_skb_load_bytes(skb, l4 + WGLAN_TCP_FIXED, options, length)) return false;
+    for (i = 0; i < WGLAN_TCP_OPTIONS_MOST; i++) {
+        __u8 kind, size;
+        __u16 mss;
+
+        if (place + WGLAN_OPTION_MSS_LENGTH > length) return false;
+        barrier_var(place);
+        if (place > sizeof(options) - WGLAN_OPTION_MSS_LENGTH) return false;
+        kind = options[place];
+        size = options[place + 1];
+        if (kind == WGLAN_OPTION_END || (kind != WGLAN_OPTION_NOP && size < 2)) return false;
+        if (kind != WGLAN_OPTION_MSS) {
+            place += kind == WGLAN_OPTION_NOP ? 1 : size;
+            /* Forgets the range, so that the verifier finds every round alike. */
+            barrier_var(place);
+            place &= 0x1ff;
+            continue;
+        }
+        if (size != WGLAN_OPTION_MSS_LENGTH) return false;
+        mss = (__u16)(options[place + 2] << 8 | options[place + 3]);
+        if (mss <= most) return false;
+        return wglan_write_mss(skb, l4, WGLAN_TCP_FIXED + place + 2, mss, (__u16)most);
+    }
+    return false;
+}
+
+/* `mtu`: largest IP packet, 0 = not known. True if the packet was changed. */
+static __always_inline bool wglan_clamp_mss(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                            __u32 mtu) {
+    __u32 headers = WGLAN_TCP_FIXED + (packet->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+
+    if (!packet->tcp_syn || mtu <= headers) return false;
+    return wglan_clamp_options(skb, packet->l4, packet->tcp_length, mtu - headers);
+}
+
+#endif

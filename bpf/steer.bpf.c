@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/*
+ * Steering at TC: uplink egress sends what belongs to a peer into the tunnel; wglan0's two directions
+ * count, clamp, and keep the tunnel out of itself. What isn't ours goes on untouched.
+ */
+#include "bpf/lib/mss.h"
+#include "bpf/lib/mtu.h"
+
+/* A frame to a group: a directed broadcast looks like unicast from its IP header alone. */
+static __always_inline bool wglan_group_frame(struct __sk_buff* skb) {
+    const __u8* mac = (void*)(long)skb->data;
+
+    return (const void*)(mac + 1) > (const void*)(long)skb->data_end || (*mac & 1);
+}
+
+/* The clamp comes after the last test that may let the packet go its own way unchanged. */
+static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                       const struct wglan_config* config, const struct wglan_route* route) {
+    __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
+    const struct wglan_peer* state = bpf_map_lookup_elem(&wglan_peers, &peer);
+    enum wglan_fit fit = WGLAN_NO_DEVICE;
+
+    if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
+    switch (wglan_judge_peer(state, fit != WGLAN_NO_DEVICE, &reason)) {
+        case WGLAN_PATH_BYPASS:
+            return wglan_pass();
+        case WGLAN_PATH_DROP:
+            return wglan_drop(skb, packet, peer, reason);
+        case WGLAN_PATH_TUNNEL:
+            break;
+    }
+    /* (policy) */
+    if (wglan_clamp_mss(skb, packet, mtu)) WGLAN_COUNT(mss_clamped);
+    if (fit == WGLAN_TOO_BIG) {
+        if (!packet->may_fragment && !packet->has_options)
+            return wglan_answer_too_big(skb, packet, peer, mtu);
+        WGLAN_COUNT(oversized);
+    }
+    if (packet->family == 4)
+        WGLAN_COUNT(steered4);
+    else
+        WGLAN_COUNT(steered6);
+    return (int)bpf_redirect(ifindex, 0);
+}
+
+/* `l2`: length of the MAC header that packets carry on this kind of device. */
+static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) {
+    const struct wglan_config* config = wglan_settings();
+    const struct wglan_route* route;
+    struct wglan_packet packet;
+
+    __builtin_memset(&packet, 0, sizeof(packet));
+    if (!config || wglan_has_mark(skb, config) || wglan_orphaned(config)) return wglan_pass();
+    if (skb->vlan_present || (l2 && wglan_group_frame(skb))) return wglan_pass();
+    if (!wglan_parse(skb, &packet, l2) || wglan_link_scope(&packet) || wglan_neighbour_discovery(&packet))
+        return wglan_pass();
+    if (wglan_is_outer(&packet, config) || wglan_never_steered(&packet)) return wglan_pass();
+    route = wglan_find_route(&packet, packet.destination);
+    if (!route || route->action == WGLAN_ACTION_PASS) return wglan_pass();
+    if (route->action != WGLAN_ACTION_STEER) return wglan_drop(skb, &packet, route->peer, WGLAN_DROP_ROUTE);
+    return wglan_steer(skb, &packet, config, route);
+}
+
+SEC("tc")
+int wglan_egress(struct __sk_buff* skb) { return wglan_uplink_egress(skb, ETH_HLEN); }
+
+/* Uplinks without a MAC header: ipip, sit, gre, ppp, other tunnels. */
+SEC("tc")
+int wglan_egress_l3(struct __sk_buff* skb) { return wglan_uplink_egress(skb, 0); }
+
+static __always_inline void wglan_account(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                          const struct wglan_config* config, const __u8* remote,
+                                          bool transmit) {
+    const struct wglan_route* route = wglan_find_route(packet, remote);
+    volatile __u32 gso_segs = skb->gso_segs;
+    __u32 segments = gso_segs, mtu = config->interface_mtu;
+
+    if (route && route->action == WGLAN_ACTION_STEER) {
+        wglan_count_peer(route->peer, skb->len, segments ? segments : 1, transmit);
+        if (route->mtu) mtu = route->mtu;
+    }
+    if (wglan_clamp_mss(skb, packet, mtu)) WGLAN_COUNT(mss_clamped);
+}
+
+/* From the tunnel. */
+SEC("tc")
+int wglan_tun_in(struct __sk_buff* skb) {
+    const struct wglan_config* config = wglan_settings();
+    struct wglan_packet packet;
+
+    __builtin_memset(&packet, 0, sizeof(packet));
+    if (!config || !wglan_parse(skb, &packet, 0)) return WGLAN_NEXT;
+    if (packet.protocol == IPPROTO_UDP && packet.destination_port &&
+        packet.destination_port == config->listen_port)
+        return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
+    wglan_account(skb, &packet, config, packet.source, false);
+    return WGLAN_NEXT;
+}
+
+/* Into the tunnel, redirected or routed. The agent's own marked TCP may go here: only UDP is outer. */
+SEC("tc")
+int wglan_tun_out(struct __sk_buff* skb) {
+    const struct wglan_config* config = wglan_settings();
+    struct wglan_packet packet;
+
+    __builtin_memset(&packet, 0, sizeof(packet));
+    if (!config || !wglan_parse(skb, &packet, 0)) return WGLAN_NEXT;
+    if (packet.protocol == IPPROTO_UDP && packet.source_port && packet.source_port == config->listen_port &&
+        (wglan_has_mark(skb, config) || wglan_is_outer(&packet, config)))
+        return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
+    wglan_account(skb, &packet, config, packet.destination, true);
+    return WGLAN_NEXT;
+}
+
+char wglan_license[] SEC("license") = "Dual BSD/GPL";
