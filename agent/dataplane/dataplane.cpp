@@ -1,0 +1,382 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/dataplane/dataplane.h"
+
+#include <net/if.h>
+#include <net/if_arp.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+
+#include <algorithm>
+#include <optional>
+#include <set>
+
+#include "agent/base/log.h"
+#include "agent/dataplane/attach.h"
+#include "agent/dataplane/bpffs.h"
+#include "agent/dataplane/codec.h"
+#include "agent/dataplane/object.h"
+#include "maps/convert.h"
+
+namespace wglan {
+
+namespace {
+
+std::uint64_t boot_time_ns() {
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+}
+
+// ARPHRD_* of a device.
+Result<unsigned> hardware_type(int ifindex) {
+    ifreq request{};
+    if (::if_indextoname(static_cast<unsigned>(ifindex), request.ifr_name) == nullptr)
+        return fail_errno("look up ifindex " + std::to_string(ifindex));
+    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+    if (!socket.valid() || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0)
+        return fail_errno("ask for the type of " + std::string(request.ifr_name));
+    return request.ifr_hwaddr.sa_family;
+}
+
+// linux/if_arp.h; it doesn't go together with net/if.h.
+constexpr unsigned kIp6Gre = 823;
+
+// The program that fits what packets look like at egress of such a device; null: unknown.
+const char* egress_program(unsigned type) {
+    switch (type) {
+        case ARPHRD_ETHER:
+            return "wglan_egress";
+        case ARPHRD_NONE:
+        case ARPHRD_RAWIP:
+        case ARPHRD_PPP:
+        case ARPHRD_TUNNEL:
+        case ARPHRD_TUNNEL6:
+        case ARPHRD_SIT:
+        case ARPHRD_IPGRE:
+        case kIp6Gre:
+            return "wglan_egress_l3";
+        default:
+            return nullptr;
+    }
+}
+
+Result<DataplaneState> read_tables(const Tables& tables) {
+    DataplaneState state;
+    const auto routes = [&](const auto& table) -> Result<> {
+        const auto entries = table.dump();
+        if (!entries) return Failure(entries.error());
+        for (const auto& [key, value] : *entries) {
+            const Prefix prefix = to_prefix(key);
+            state.routes.emplace(prefix, decode_route(prefix, value));
+        }
+        return {};
+    };
+    if (auto read = routes(tables.route4); !read) return Failure(read.error());
+    if (auto read = routes(tables.route6); !read) return Failure(read.error());
+
+    const auto peers = tables.peers.dump();
+    if (!peers) return Failure(peers.error());
+    for (const auto& [id, peer] : *peers) state.peers.emplace(id, decode_peer(id, peer));
+
+    const auto endpoints = tables.endpoints.dump();
+    if (!endpoints) return Failure(endpoints.error());
+    for (const auto& [key, value] : *endpoints)
+        if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) state.endpoints.push_back(endpoint);
+    std::sort(state.endpoints.begin(), state.endpoints.end());
+
+    const auto config = tables.config.get(0);
+    if (!config) return Failure(config.error());
+    state.config = decode_config(*config);
+    return state;
+}
+
+class BpfDataplane final : public Dataplane {
+public:
+    explicit BpfDataplane(DataplaneOptions options) : options_(std::move(options)) {}
+
+    Result<> load() override;
+    bool adopted() const override { return adopted_; }
+    Result<DataplaneState> state() override;
+    Result<std::vector<Attachment>> attachments() override;
+    Result<> set_config(const SteerConfig& config) override;
+    Result<> put_routes(const std::vector<SteerRoute>& routes) override;
+    Result<> remove_routes(const std::vector<Prefix>& prefixes) override;
+    Result<> put_peers(const std::vector<SteerPeer>& peers) override;
+    Result<> remove_peers(const std::vector<PeerId>& ids) override;
+    Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
+    Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
+    Result<> heartbeat() override;
+    Result<Attachment> attach_uplink(int ifindex, const std::string& name) override;
+    Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name) override;
+    Result<> detach(int ifindex) override;
+    Result<DataplaneCounters> counters() override;
+    Result<PeerCounters> peer_counters(PeerId id) override;
+
+private:
+    Result<> take_over();
+    Result<> take_over_if_due();
+    Result<const Tables*> tables() const;
+    Result<> read_endpoints(const Tables& tables);
+
+    DataplaneOptions options_;
+    std::optional<SteerObject> object_;
+    std::optional<Attacher> attacher_;
+    bool adopted_ = false;
+    bool take_over_due_ = false;         // at the first attach_*
+    std::set<SteerEndpoint> endpoints_;  // mirrors wglan_endpts: when does a fragment entry go?
+};
+
+Result<const Tables*> BpfDataplane::tables() const {
+    if (!object_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    return &object_->tables();
+}
+
+Result<> BpfDataplane::load() {
+    if (object_) return {};
+    if (auto prepared = prepare_pin_path(options_.pin_path); !prepared) return prepared;
+    auto object = SteerObject::load(options_.pin_path, options_.max_routes);
+    if (!object) return Failure(object.error());
+    attacher_.emplace(options_.pin_path, options_.force_clsact);
+    object_ = std::move(*object);
+    adopted_ = object_->maps() == SteerObject::Maps::adopted || object_->maps() == SteerObject::Maps::carried;
+    take_over_due_ = !adopted_;
+    if (auto read = read_endpoints(object_->tables()); !read) return read;
+    return adopted_ ? take_over() : Result<>{};
+}
+
+// A link update is atomic: each packet runs either the old program or ours, both complete.
+Result<> BpfDataplane::take_over() {
+    if (auto updated = attacher_->update_all(object_->programs()); !updated)
+        return fail_with(updated, "take over the running data plane");
+    if (object_->maps() == SteerObject::Maps::carried || object_->maps() == SteerObject::Maps::unfilled)
+        if (auto exchanged = exchange_maps(options_.pin_path); !exchanged) return exchanged;
+    return {};
+}
+
+Result<> BpfDataplane::take_over_if_due() {
+    if (!object_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    if (!take_over_due_) return {};
+    if (auto taken = take_over(); !taken) return taken;
+    take_over_due_ = false;
+    return {};
+}
+
+Result<> BpfDataplane::read_endpoints(const Tables& tables) {
+    const auto entries = tables.endpoints.dump();
+    if (!entries) return Failure(entries.error());
+    endpoints_.clear();
+    for (const auto& [key, value] : *entries)
+        if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) endpoints_.insert(endpoint);
+    return {};
+}
+
+Result<DataplaneState> BpfDataplane::state() {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    auto state = read_tables(**open);
+    if (!state) return state;
+    endpoints_ = {state->endpoints.begin(), state->endpoints.end()};
+    auto ours = attachments();
+    if (!ours) return Failure(ours.error());
+    state->attachments = std::move(*ours);
+    return state;
+}
+
+Result<std::vector<Attachment>> BpfDataplane::attachments() {
+    if (!attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    auto found = attacher_->find();
+    if (!found) return Failure(found.error());
+    std::vector<Attachment> ours;
+    for (FoundAttachment& one : *found)
+        if (std::any_of(object_->programs().begin(), object_->programs().end(),
+                        [&](const Program& program) { return program.id == one.program_id; }))
+            ours.push_back(std::move(one.attachment));
+    std::sort(ours.begin(), ours.end());
+    return ours;
+}
+
+Result<> BpfDataplane::set_config(const SteerConfig& config) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    wglan_config encoded{};
+    encode_config(config, encoded);
+    encoded.layout_version = WGLAN_LAYOUT_VERSION;
+    encoded.heartbeat_ns = boot_time_ns();
+    return (*open)->config.put(0, encoded);
+}
+
+Result<> BpfDataplane::heartbeat() {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    auto config = (*open)->config.get(0);
+    if (!config) return Failure(config.error());
+    config->heartbeat_ns = boot_time_ns();
+    return (*open)->config.put(0, *config);
+}
+
+Result<> BpfDataplane::put_routes(const std::vector<SteerRoute>& routes) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    std::vector<wglan_key4> keys4;
+    std::vector<wglan_key6> keys6;
+    std::vector<wglan_route> values4, values6;
+    for (const SteerRoute& route : routes) {
+        if (route.action == SteerAction::steer && route.peer == 0)
+            return fail(ErrorKind::invalid, "steer " + route.prefix.to_string() + " to no peer");
+        if (route.prefix.family() == Family::v4) {
+            keys4.push_back(to_key4(route.prefix));
+            values4.push_back(encode_route(route));
+        } else {
+            keys6.push_back(to_key6(route.prefix));
+            values6.push_back(encode_route(route));
+        }
+    }
+    if (auto put = (*open)->route4.put_all(keys4, values4); !put) return put;
+    return (*open)->route6.put_all(keys6, values6);
+}
+
+Result<> BpfDataplane::remove_routes(const std::vector<Prefix>& prefixes) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    for (const Prefix& prefix : prefixes) {
+        auto removed = prefix.family() == Family::v4 ? (*open)->route4.remove(to_key4(prefix))
+                                                     : (*open)->route6.remove(to_key6(prefix));
+        if (!removed) return removed;
+    }
+    return {};
+}
+
+Result<> BpfDataplane::put_peers(const std::vector<SteerPeer>& peers) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    for (const SteerPeer& peer : peers) {
+        if (peer.id == 0 || peer.id > kMaxPeers)
+            return fail(ErrorKind::invalid, "peer id " + std::to_string(peer.id) + " is out of range");
+        if (auto made = (*open)->peer_stats.ensure(peer.id); !made) return made;
+        if (auto put = (*open)->peers.put(peer.id, encode_peer(peer)); !put) return put;
+    }
+    return {};
+}
+
+Result<> BpfDataplane::remove_peers(const std::vector<PeerId>& ids) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    for (const PeerId id : ids) {
+        if (auto removed = (*open)->peers.remove(id); !removed) return removed;
+        if (auto removed = (*open)->peer_stats.remove(id); !removed) return removed;
+    }
+    return {};
+}
+
+Result<> BpfDataplane::put_endpoints(const std::vector<SteerEndpoint>& endpoints) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    std::vector<wglan_endpoint_key> keys;
+    for (const SteerEndpoint& endpoint : endpoints) {
+        const auto [whole, fragment] = encode_endpoint(endpoint);
+        keys.push_back(whole);
+        keys.push_back(fragment);
+    }
+    const std::vector<wglan_endpoint> values(keys.size());
+    if (auto put = (*open)->endpoints.put_all(keys, values); !put) return put;
+    endpoints_.insert(endpoints.begin(), endpoints.end());
+    return {};
+}
+
+Result<> BpfDataplane::remove_endpoints(const std::vector<SteerEndpoint>& endpoints) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    std::set<std::pair<IpAddress, std::uint8_t>> used;
+    for (const SteerEndpoint& endpoint : endpoints) endpoints_.erase(endpoint);
+    for (const SteerEndpoint& endpoint : endpoints_)
+        used.emplace(endpoint.endpoint.address, endpoint.protocol);
+    for (const SteerEndpoint& endpoint : endpoints) {
+        const auto [whole, fragment] = encode_endpoint(endpoint);
+        if (auto removed = (*open)->endpoints.remove(whole); !removed) return removed;
+        if (used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
+        if (auto removed = (*open)->endpoints.remove(fragment); !removed) return removed;
+    }
+    return {};
+}
+
+Result<Attachment> BpfDataplane::attach_uplink(int ifindex, const std::string& name) {
+    if (auto due = take_over_if_due(); !due) return Failure(due.error());
+    const auto type = hardware_type(ifindex);
+    if (!type) return fail_with(type, "attach to " + name);
+    const char* program = egress_program(*type);
+    if (program == nullptr)
+        return fail(ErrorKind::unsupported, "attach to " + name + ": a device of type " +
+                                                std::to_string(*type) + " can't be an uplink");
+    return attacher_->attach(ifindex, Attachment::Hook::tc_egress, object_->program(program),
+                             options_.order_first);
+}
+
+Result<std::vector<Attachment>> BpfDataplane::attach_tunnel(int ifindex, const std::string& name) {
+    if (auto due = take_over_if_due(); !due) return Failure(due.error());
+    std::vector<Attachment> attachments;
+    for (const auto& [hook, program] : {std::pair{Attachment::Hook::tc_egress, "wglan_tun_out"},
+                                        std::pair{Attachment::Hook::tc_ingress, "wglan_tun_in"}}) {
+        auto attached = attacher_->attach(ifindex, hook, object_->program(program), false);
+        if (!attached) return fail_with(attached, "attach to " + name);
+        attachments.push_back(std::move(*attached));
+    }
+    return attachments;
+}
+
+Result<> BpfDataplane::detach(int ifindex) {
+    if (!attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    return attacher_->detach(ifindex);
+}
+
+Result<DataplaneCounters> BpfDataplane::counters() {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    const auto cpus = (*open)->stats.get(0);
+    if (!cpus) return Failure(cpus.error());
+    return decode_counters(*cpus);
+}
+
+Result<PeerCounters> BpfDataplane::peer_counters(PeerId id) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    const auto cpus = (*open)->peer_stats.get(id);
+    if (!cpus) return Failure(cpus.error());
+    return decode_peer_counters(*cpus);
+}
+
+}  // namespace
+
+Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options) {
+    if (options.pin_path.empty() || options.pin_path.front() != '/')
+        return fail(ErrorKind::invalid, "bpf.pinPath must be an absolute path");
+    if (options.max_routes == 0) return fail(ErrorKind::invalid, "room for no routes");
+    return std::make_unique<BpfDataplane>(std::move(options));
+}
+
+Result<DataplaneState> peek_dataplane(const std::string& pin_path) {
+    const auto tables = open_pinned_tables(pin_path);
+    DataplaneState state;
+    if (tables) {
+        auto read = read_tables(*tables);
+        if (!read) return read;
+        state = std::move(*read);
+    } else if (tables.error().kind() == ErrorKind::permission) {
+        return Failure(tables.error());
+    }
+    auto found = Attacher(pin_path, false).find();
+    if (!found) return Failure(found.error());
+    for (FoundAttachment& one : *found) state.attachments.push_back(std::move(one.attachment));
+    return state;
+}
+
+Result<> remove_dataplane(const std::string& pin_path) {
+    Attacher attacher(pin_path, false);
+    auto found = attacher.find();
+    if (!found) return Failure(found.error());
+    for (const FoundAttachment& one : *found)
+        if (auto detached = attacher.detach(one.attachment.ifindex); !detached) return detached;
+    return remove_pin_path(pin_path);
+}
+
+}  // namespace wglan

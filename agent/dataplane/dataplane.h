@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+// Loads, attaches, pins and adopts the BPF programs, and writes their maps. One instance a process;
+// synchronous, short calls.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/model/steering.h"
+
+namespace wglan {
+
+struct DataplaneOptions {
+    std::string pin_path = "/sys/fs/bpf/wglan";
+    bool order_first = true;            // our place among other TCX programs at uplink egress
+    bool force_clsact = false;          // tests: as on a kernel without TCX
+    std::uint32_t max_routes = 131072;  // entries of each LPM trie
+};
+
+// Everything the maps hold, read back.
+struct DataplaneState {
+    std::map<Prefix, SteerRoute> routes;
+    std::map<PeerId, SteerPeer> peers;
+    std::vector<SteerEndpoint> endpoints;  // sorted
+    SteerConfig config;
+    std::vector<Attachment> attachments;  // sorted; those of ours that are in place
+};
+
+struct DataplaneCounters {
+    std::uint64_t steered4 = 0, steered6 = 0;  // packets
+    std::uint64_t passed = 0;
+    std::uint64_t mss_clamped = 0, packet_too_big = 0;
+    std::uint64_t oversized = 0;  // larger than the MTU, but may be fragmented: steered whole
+    std::map<std::string, std::uint64_t> dropped;  // by reason name (maps/names.h), zeros included
+};
+
+struct PeerCounters {
+    std::uint64_t tx_packets = 0, tx_bytes = 0, rx_packets = 0, rx_bytes = 0;
+};
+
+class Dataplane {
+public:
+    virtual ~Dataplane() = default;
+
+    // Mounts bpffs if needed, loads the programs, re-uses the pinned maps of a predecessor when
+    // their layout version and definition match (else makes new ones, copies what carries over,
+    // and swaps at the next attach in one step), pins maps. Idempotent.
+    // Errors name the mend: no BTF, no CAP_BPF, bpffs not mountable, other layout.
+    virtual Result<> load() = 0;
+    // True if load() found a predecessor's pins and adopted its maps.
+    virtual bool adopted() const = 0;
+
+    virtual Result<DataplaneState> state() = 0;  // a complete dump
+    // state().attachments alone: a few system calls.
+    virtual Result<std::vector<Attachment>> attachments() = 0;
+    virtual Result<> set_config(const SteerConfig& config) = 0;
+    // Overwrites in place (BPF_ANY); bulk uses batches where the kernel has them.
+    virtual Result<> put_routes(const std::vector<SteerRoute>& routes) = 0;
+    virtual Result<> remove_routes(const std::vector<Prefix>& prefixes) = 0;
+    virtual Result<> put_peers(const std::vector<SteerPeer>& peers) = 0;  // one map write each
+    virtual Result<> remove_peers(const std::vector<PeerId>& ids) = 0;
+    virtual Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints) = 0;
+    virtual Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) = 0;
+    // Tells the programs that an agent is alive (see agent.orphanAfter).
+    virtual Result<> heartbeat() = 0;
+
+    // Attaches wglan_egress (wglan_egress_l3 where packets carry no MAC header) to tc-egress of an uplink,
+    // or wglan_tun_in / wglan_tun_out to wglan0's two directions; updates a predecessor's link in place.
+    // Returns the kind that was used. Kinds: unsupported for a device type that can't be an uplink.
+    virtual Result<Attachment> attach_uplink(int ifindex, const std::string& name) = 0;
+    virtual Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name) = 0;
+    virtual Result<> detach(int ifindex) = 0;  // ours alone; idempotent; fine when the device is gone
+
+    virtual Result<DataplaneCounters> counters() = 0;
+    virtual Result<PeerCounters> peer_counters(PeerId id) = 0;  // not_found: no such peer
+};
+
+Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options);
+// Reads what is pinned without loading anything; empty where nothing of this layout is.
+Result<DataplaneState> peek_dataplane(const std::string& pin_path);
+// Detaches and unpins everything of ours below pin_path, and removes clsact filters of ours from every
+// device (clsact itself stays). Works without load(); idempotent.
+Result<> remove_dataplane(const std::string& pin_path);
+
+}  // namespace wglan

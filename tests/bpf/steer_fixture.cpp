@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "tests/bpf/steer_fixture.h"
+
+#include <linux/bpf.h>
+
+#include <cerrno>
+
+#include <bpf/bpf.h>
+
+#include "agent/dataplane/bpffs.h"
+#include "maps/convert.h"
+
+namespace wglan::test {
+
+void Steer::SetUp() {
+    tunnel_.emplace("tunnel", kMtu);
+    pins_ = bpffs() + "/steer";
+    ASSERT_TRUE(prepare_pin_path(pins_));
+    auto object = SteerObject::load(pins_, 1024);
+    ASSERT_TRUE(object) << object.error().message();
+    object_ = std::move(*object);
+    config(usual_config());
+    peer(PeerState::up);
+    ASSERT_TRUE(object_->tables().peer_stats.ensure(kPeer));
+    for (const char* prefix : {"10.1.0.0/16", "fd01::/32", "8.0.0.0/16", "2001:db8::/32"})
+        route(prefix, SteerAction::steer, kPeer);
+}
+
+void Steer::TearDown() {
+    object_.reset();
+    EXPECT_TRUE(remove_pin_path(pins_));
+}
+
+SteerConfig Steer::usual_config() const {
+    return {.interface_ifindex = tunnel_->ifindex(),
+            .listen_port = kPort,
+            .interface_mtu = kMtu,
+            .firewall_mark = kMark,
+            .firewall_mark_mask = kMark};
+}
+
+void Steer::route(const std::string& prefix, SteerAction action, PeerId peer, std::uint16_t mtu) {
+    const auto parsed = Prefix::parse(prefix);
+    ASSERT_TRUE(parsed);
+    const auto value = encode_route({*parsed, action, peer, mtu});
+    ASSERT_TRUE(parsed->family() == Family::v4 ? object_->tables().route4.put(to_key4(*parsed), value)
+                                               : object_->tables().route6.put(to_key6(*parsed), value));
+}
+
+void Steer::peer(PeerState state, Fallback unknown, Fallback down) {
+    const SteerPeer value{kPeer, {}, state, unknown, down, "peer"};
+    ASSERT_TRUE(object_->tables().peers.put(kPeer, encode_peer(value)));
+}
+
+void Steer::endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol) {
+    const auto parsed = Endpoint::parse(where);
+    ASSERT_TRUE(parsed);
+    const auto [whole, fragment] = encode_endpoint({kind, *parsed, protocol});
+    ASSERT_TRUE(object_->tables().endpoints.put(whole, {}));
+    ASSERT_TRUE(object_->tables().endpoints.put(fragment, {}));
+}
+
+void Steer::config(const SteerConfig& config, std::uint64_t heartbeat_ns) {
+    wglan_config value{};
+    encode_config(config, value);
+    value.layout_version = WGLAN_LAYOUT_VERSION;
+    value.heartbeat_ns = heartbeat_ns;
+    ASSERT_TRUE(object_->tables().config.put(0, value));
+}
+
+std::optional<Outcome> Steer::try_run(const Bytes& packet, const How& how) {
+    __sk_buff context{};
+    context.mark = how.mark;
+    context.gso_size = how.gso_size;
+    context.gso_segs = how.gso_size == 0 ? 0 : 2;
+    Bytes out(packet.size() + 256);
+    LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),
+                .data_size_in = static_cast<__u32>(packet.size()),
+                .data_size_out = static_cast<__u32>(out.size()), .ctx_in = &context,
+                .ctx_size_in = sizeof context);
+    if (bpf_prog_test_run_opts(object_->program(how.program).fd, &options) != 0) return std::nullopt;
+    out.resize(options.data_size_out);
+    return Outcome{static_cast<int>(options.retval), std::move(out)};
+}
+
+Outcome Steer::run(const Bytes& packet, const How& how) {
+    auto outcome = try_run(packet, how);
+    EXPECT_TRUE(outcome) << "BPF_PROG_TEST_RUN: errno " << errno;
+    return outcome.value_or(Outcome{});
+}
+
+void Steer::expect_becomes(const Bytes& packet, Verdict verdict, const Bytes& after, const How& how) {
+    const Outcome outcome = run(packet, how);
+    EXPECT_EQ(outcome.verdict, verdict);
+    EXPECT_EQ(hex(outcome.packet), hex(after));
+}
+
+void Steer::expect_untouched(const Bytes& packet, Verdict verdict, const How& how) {
+    expect_becomes(packet, verdict, packet, how);
+}
+
+DataplaneCounters Steer::counters() const {
+    const auto cpus = object_->tables().stats.get(0);
+    return cpus ? decode_counters(*cpus) : DataplaneCounters{};
+}
+
+PeerCounters Steer::peer_counters() const {
+    const auto cpus = object_->tables().peer_stats.get(kPeer);
+    return cpus ? decode_peer_counters(*cpus) : PeerCounters{};
+}
+
+}  // namespace wglan::test
