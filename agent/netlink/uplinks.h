@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+// Which devices are uplinks and which addresses are the node's: decisions over dumps. Pure.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/model/network.h"
+
+namespace wglan {
+
+// The devices (sorted ifindexes) whose egress carries what must be steered.
+// Configured: those whose name matches one of the globs (fnmatch(3)). Otherwise: those that a
+// unicast default route leaves by; tunnels (vxlan, geneve, ipip, gre and kin) whatever they hold;
+// and those that hold a global address, unless they face pods or other guests:
+//  - a veth or netkit device whose peer is in another namespace, when its addresses are host
+//    prefixes (a CNI's point-to-point gateway) or lie in own_pod_prefixes;
+//  - a bridge whose addresses lie in own_pod_prefixes, or that has no port but veths and taps (a
+//    CNI's or a container engine's);
+//  - a dummy device (kube-proxy keeps every Service's address on one).
+// Never the loopback device nor own_interface.
+std::vector<int> select_uplinks(const std::vector<Link>& links,
+                                const std::vector<InterfaceAddress>& addresses,
+                                const std::vector<Route>& routes,
+                                const std::optional<std::vector<std::string>>& configured_globs,
+                                const std::string& own_interface,
+                                const std::vector<Prefix>& own_pod_prefixes = {});
+
+// The node's own global unicast addresses on its uplinks, best first, each once: IPv4 of the device
+// with the best IPv4 default route, then IPv6 of the one with the best IPv6 default route, then
+// those of other devices; host prefixes (often addresses that move between nodes) last within each.
+// Left out: deprecated, tentative, duplicate and temporary ones; those in own_pod_prefixes; those
+// on tunnels that hold no default route; those on own_interface.
+std::vector<IpAddress> node_addresses(const std::vector<Link>& links,
+                                      const std::vector<InterfaceAddress>& addresses,
+                                      const std::vector<Route>& routes, const std::vector<int>& uplinks,
+                                      const std::string& own_interface,
+                                      const std::vector<Prefix>& own_pod_prefixes = {});
+
+// Next hops of all routes but our own, sorted, each once: they must never be steered.
+std::vector<IpAddress> gateways(const std::vector<Route>& routes);
+
+}  // namespace wglan
