@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Internal to the registry: a peer on its way through the merge.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "agent/registry/registry.h"
+
+namespace wglan {
+
+struct Claim {
+    Prefix prefix;
+    PrefixClass cls = PrefixClass::extra;
+    std::string source;
+    bool authoritative = false;  // static or Kubernetes
+};
+
+struct Draft {
+    Peer peer;
+    std::vector<Claim> claims;
+    std::vector<IpAddress> observed;  // what services saw as its address
+    bool authoritative = false;
+};
+
+// Who of several claimants gets one thing; see the rules in registry.h. Not empty.
+struct Claimant {
+    std::size_t draft = 0;
+    PublicKey key;
+    bool authoritative = false;
+    bool up = false;
+};
+std::size_t pick_owner(const std::vector<Claimant>& claimants, const std::optional<PublicKey>& incumbent);
+
+// Gives each draft its prefixes and address; the rest becomes refusals. Updates the incumbents.
+void settle_prefixes(std::vector<Draft>& drafts, const RegistryPolicy& policy, const OwnClaims& own,
+                     const Liveness& liveness, std::map<Prefix, PublicKey>& incumbents, MergeResult& result);
+
+// Orders a draft's candidates and drops duplicates: configured, same network, public, other private;
+// then the address that services saw with the announced ports.
+std::vector<Candidate> order_candidates(const std::vector<Candidate>& found,
+                                        const std::vector<IpAddress>& observed, const OwnClaims& own);
+
+// Refuses candidates inside a pod or extra prefix of the peer itself, or one that was assigned: a tunnel
+// inside a tunnel. What another member claims takes nobody's endpoint away.
+void refuse_steered_candidates(std::vector<Draft>& drafts, MergeResult& result);
+
+}  // namespace wglan

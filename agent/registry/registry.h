@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+// Merges what the sources say into peers, and decides who owns which name, key, address and prefix.
+// Pure: time and liveness are arguments; the same calls give the same answers.
+//
+// Rules of ownership (INTERFACES.md, "Who owns what"):
+//  1. Static and Kubernetes assignments come first.
+//  2. Otherwise the incumbent keeps a claim while it is up; a challenger gets it once the incumbent
+//     isn't up and the challenger's own handshake has succeeded.
+//  3. Without an incumbent: who is up, then the lower public key.
+//  4. A private node address with two live claimants goes to neither.
+//  5. Nothing inside a pod or extra prefix of somebody else or an on-link network of this node, nothing
+//     of this node's own, no pod prefix around somebody's endpoint, no default route (nor what is as
+//     wide as one) without leave, nothing outside acceptPrefixes but a peer's own addresses.
+// Absence alone never removes a peer that is up, and no other before `forget_after`.
+#pragma once
+
+#include <functional>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "agent/base/clock.h"
+#include "agent/model/peer.h"
+
+namespace wglan {
+
+struct RegistryPolicy {
+    Prefix overlay;                                      // overlay addresses must lie in it
+    bool automatic_nodes = true;                         // false: static peers alone
+    bool pod_networking = true;                          // false: pod prefixes are ignored
+    std::optional<std::vector<Prefix>> accept_prefixes;  // nullopt = any
+    std::set<std::string> accept_default_route_from;
+    Seconds forget_after{1800};
+};
+
+// This node, whose things nobody else may take.
+struct OwnClaims {
+    std::string name;
+    PublicKey public_key;
+    IdentityKey identity;
+    IpAddress address;                      // overlay
+    std::vector<IpAddress> node_addresses;  // all addresses of this host
+    std::vector<IpAddress> gateways;        // next hops of its default routes
+    std::vector<Prefix> prefixes;           // own pod and extra prefixes
+    std::vector<Prefix> networks;           // on-link networks of its uplinks
+    // Addresses that this node itself depends on, such as its discovery services': a peer gets one only
+    // if it is reached exactly there.
+    std::vector<IpAddress> depended_on;
+    std::function<std::optional<IpAddress>(const PublicKey&)> reached_at;  // null = nobody is
+};
+
+// How a key is doing, from the peer manager.
+using Liveness = std::function<PeerState(const PublicKey&)>;
+
+struct MergeResult {
+    std::vector<Peer> peers;                // sorted by name
+    std::vector<Refusal> refused;           // sorted
+    bool own_address_taken = false;         // a lower key holds our overlay address: derive another
+    std::optional<SteadyTime> next_expiry;  // when a merge would forget somebody
+};
+
+// Incumbents, kept over restarts by the cache.
+struct Ownership {
+    std::map<Prefix, PublicKey> prefixes;
+    std::map<std::string, PublicKey> names;
+    std::map<PublicKey, IdentityKey> keys;  // which identity a WireGuard key belongs to
+    bool operator==(const Ownership&) const = default;
+};
+
+class Registry {
+public:
+    explicit Registry(RegistryPolicy policy) : policy_(std::move(policy)) {}
+    void set_policy(RegistryPolicy policy) { policy_ = std::move(policy); }
+
+    // `records` is all that the source knows; those it named before and no longer does are absent.
+    void snapshot(const std::string& source, std::vector<SourcedRecord> records, SteadyTime now);
+    void put(SourcedRecord record, SteadyTime now);
+    void gone(const std::string& source, const IdentityKey& identity, SteadyTime now);
+    // Removes at once what it withdraws; remembered, so that older records stay out.
+    void tombstone(const Tombstone& tombstone);
+
+    MergeResult merge(const OwnClaims& own, const Liveness& liveness, SteadyTime now);
+
+    const Ownership& ownership() const { return ownership_; }
+    void restore(Ownership ownership) { ownership_ = std::move(ownership); }
+    std::size_t records_of(const std::string& source) const;
+
+private:
+    struct Entry {
+        SourcedRecord said;
+        std::optional<SteadyTime> absent_since;  // the source no longer names it
+    };
+    // An identity, or a static peer's public key, with one entry a source.
+    using NodeKey = std::array<std::uint8_t, 33>;
+    using Node = std::map<std::string, Entry>;
+
+    static NodeKey key_of(const Record& record);
+    bool withdrawn(const Record& record) const;
+    void forget(const Liveness& liveness, SteadyTime now, MergeResult& result);
+    std::vector<struct Draft> drafts(const OwnClaims& own, MergeResult& result);
+
+    RegistryPolicy policy_;
+    std::map<NodeKey, Node> nodes_;
+    std::map<IdentityKey, Tombstone> tombstones_;
+    Ownership ownership_;
+};
+
+}  // namespace wglan
