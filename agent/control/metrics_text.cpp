@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <sstream>
+
+#include <prometheus/metric_family.h>
+#include <prometheus/text_serializer.h>
+
+#include "agent/control/metrics_server.h"
+
+namespace wglan {
+namespace {
+
+using Labels = std::vector<prometheus::ClientMetric::Label>;
+
+// Collects families in the order in which they are added.
+class Families {
+public:
+    void family(const char* name, prometheus::MetricType type, const char* help) {
+        all_.push_back({name, help, type, {}});
+    }
+
+    void sample(double value, Labels labels = {}) {
+        auto& metric = all_.back().metric.emplace_back();
+        metric.label = std::move(labels);
+        if (all_.back().type == prometheus::MetricType::Counter)
+            metric.counter.value = value;
+        else
+            metric.gauge.value = value;
+    }
+    void sample(std::uint64_t value, Labels labels = {}) {
+        sample(static_cast<double>(value), std::move(labels));
+    }
+
+    void gauge(const char* name, const char* help) { family(name, prometheus::MetricType::Gauge, help); }
+    void counter(const char* name, const char* help) { family(name, prometheus::MetricType::Counter, help); }
+
+    void histogram(const char* name, const char* help, const DurationHistogram& values) {
+        family(name, prometheus::MetricType::Histogram, help);
+        auto& out = all_.back().metric.emplace_back().histogram;
+        out.sample_count = values.count();
+        out.sample_sum = values.sum();
+        std::uint64_t cumulative = 0;
+        for (std::size_t i = 0; i < DurationHistogram::kBounds.size(); ++i) {
+            cumulative += values.buckets()[i];
+            out.bucket.push_back({cumulative, DurationHistogram::kBounds[i]});
+        }
+    }
+
+    std::string text() const {
+        std::vector<prometheus::MetricFamily> filled;
+        for (const auto& one : all_)
+            if (!one.metric.empty()) filled.push_back(one);
+        std::ostringstream out;
+        prometheus::TextSerializer().Serialize(out, filled);
+        return std::move(out).str();
+    }
+
+private:
+    std::vector<prometheus::MetricFamily> all_;
+};
+
+void add_peers(Families& out, const std::vector<PeerView>& peers) {
+    std::map<PeerState, std::uint64_t> states;
+    for (auto state :
+         {PeerState::unknown, PeerState::up, PeerState::degraded, PeerState::down, PeerState::quarantined})
+        states[state] = 0;
+    for (const auto& peer : peers) ++states[peer.state];
+    out.gauge("wglan_peers", "Peers by state.");
+    for (const auto& [state, count] : states) out.sample(count, {{"state", std::string(to_string(state))}});
+
+    out.gauge("wglan_peer_last_handshake_seconds", "Unix time of the last handshake, 0 = never.");
+    for (const auto& peer : peers)
+        out.sample(static_cast<double>(peer.last_handshake), {{"peer", peer.name}});
+    out.counter("wglan_peer_receive_bytes_total", "Bytes received from the peer through the tunnel.");
+    for (const auto& peer : peers) out.sample(peer.rx_bytes, {{"peer", peer.name}});
+    out.counter("wglan_peer_transmit_bytes_total", "Bytes sent to the peer through the tunnel.");
+    for (const auto& peer : peers) out.sample(peer.tx_bytes, {{"peer", peer.name}});
+    out.gauge("wglan_peer_rtt_seconds", "Round-trip time to the peer, where it is measured.");
+    for (const auto& peer : peers)
+        if (peer.rtt_ms) out.sample(*peer.rtt_ms / 1000, {{"peer", peer.name}});
+    out.counter("wglan_peer_endpoint_changes_total", "Changes of the peer's endpoint.");
+    for (const auto& peer : peers) out.sample(peer.endpoint_changes, {{"peer", peer.name}});
+}
+
+void add_steering(Families& out, const SteeringView& steering) {
+    const auto& counters = steering.counters;
+    out.counter("wglan_steered_packets_total", "Packets redirected into the tunnel.");
+    out.sample(counters.steered4, {{"family", "ipv4"}});
+    out.sample(counters.steered6, {{"family", "ipv6"}});
+    out.counter("wglan_dropped_packets_total", "Packets dropped by the data path.");
+    for (const auto& [reason, count] : counters.dropped) out.sample(count, {{"reason", reason}});
+    out.counter("wglan_mss_clamped_total", "TCP SYN and SYN-ACK packets whose MSS was lowered.");
+    out.sample(counters.mss_clamped);
+    out.counter("wglan_packet_too_big_total", "Packet-too-big answers sent.");
+    out.sample(counters.packet_too_big);
+    out.gauge("wglan_routes", "Steered prefixes.");
+    out.sample(steering.prefixes4, {{"family", "ipv4"}});
+    out.sample(steering.prefixes6, {{"family", "ipv6"}});
+}
+
+}  // namespace
+
+std::string metrics_text(const MetricsView& view) {
+    Families out;
+    add_peers(out, view.peers);
+    add_steering(out, view.steering);
+    out.gauge("wglan_source_up", "1 while the discovery source is synced.");
+    for (const auto& source : view.sources)
+        out.sample(source.state == SourceState::synced ? 1.0 : 0.0, {{"source", source.name}});
+    out.histogram("wglan_reconcile_duration_seconds", "Time that a reconciliation takes.", view.reconcile);
+    out.counter("wglan_reconcile_errors_total", "Reconciliations in which something failed.");
+    out.sample(view.reconcile_errors);
+    out.counter("wglan_drift_repairs_total", "Repairs of what others changed.");
+    out.sample(view.drift_repairs);
+    out.gauge("wglan_start_seconds", "Time since the agent's start at which each phase was done.");
+    for (const auto& [phase, seconds] : view.start_seconds) out.sample(seconds, {{"phase", phase}});
+    out.gauge("wglan_config_valid",
+              "0 while a newer configuration file is refused and the old settings run on.");
+    out.sample(view.settings_valid ? 1.0 : 0.0);
+    out.gauge("wglan_build_info", "Always 1; what runs.");
+    out.sample(1.0, {{"version", view.version}, {"backend", view.backend}});
+    return out.text();
+}
+
+}  // namespace wglan
