@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <fmt/format.h>
+
+#include "tools/wglanctl/render/text.h"
+#include "tools/wglanctl/render/views.h"
+
+namespace wglan::ctl {
+namespace {
+
+std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
+
+Cell kernel_route(const Json& route) {
+    std::string state = text_at(route, {"kernelRoute", "state"});
+    if (state == "missing") return Cell("missing", Colour::bad);
+    if (state != "present") return Cell("-");
+    return Cell(fmt::format("dev {} metric {}", text_at(route, {"kernelRoute", "device"}),
+                            count_at(route, {"kernelRoute", "metric"})));
+}
+
+Colour colour_of_action(std::string_view action) {
+    return action == "drop" ? Colour::bad : action == "pass" ? Colour::dim : Colour::none;
+}
+
+}  // namespace
+
+std::string render_routes(const Json& routes, const Style& style) {
+    std::string out;
+    if (list_at(routes, {"routes"}).empty()) {
+        out = "No prefixes are steered.\n";
+    } else {
+        Table table({{"PREFIX"},
+                     {"PEER", false, 8},
+                     {"ACTION"},
+                     {"MTU", true, 0, 3},
+                     {"CLASS", false, 0, 2},
+                     {"SOURCE", false, 8, 4},
+                     {"KERNEL ROUTE", false, 0, 1}});
+        for (const auto& route : list_at(routes, {"routes"})) {
+            auto mtu = count_at(route, {"mtu"});
+            std::string action = text_at(route, {"action"});
+            table.add({text_at(route, {"prefix"}), or_dash(text_at(route, {"peer"})),
+                       Cell(action, colour_of_action(action)), mtu == 0 ? "-" : std::to_string(mtu),
+                       or_dash(text_at(route, {"class"})), or_dash(text_at(route, {"source"})),
+                       kernel_route(route)});
+        }
+        out = table.render(style);
+    }
+    const Json& refused = list_at(routes, {"refused"});
+    if (refused.empty()) return out;
+    out += "\nRefused claims:\n";
+    Table table({{"CLAIM"}, {"BY", false, 8}, {"REASON", false, 20}});
+    for (const auto& one : refused)
+        table.add({text_at(one, {"prefix"}), or_dash(text_at(one, {"peer"})),
+                   Cell(text_at(one, {"reason"}), Colour::warn)});
+    return out + table.render(style);
+}
+
+}  // namespace wglan::ctl
