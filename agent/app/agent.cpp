@@ -1,0 +1,502 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/app/agent.h"
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <thread>
+
+#include <fmt/ranges.h>
+#include <spdlog/spdlog.h>
+
+#include "agent/app/privileges.h"
+#include "agent/app/wiring.h"
+
+namespace wglan {
+namespace {
+
+constexpr Milliseconds kFirstPoll{50};  // right after a change: a handshake takes one round trip
+constexpr Milliseconds kFrequentPoll{200};
+constexpr Milliseconds kSearchingPoll{1000};
+constexpr Milliseconds kQuietPoll{5000};
+constexpr Seconds kFirstFor{1};
+constexpr Seconds kFrequentFor{3};
+constexpr Milliseconds kQuickCheck{1500};
+constexpr Milliseconds kPredecessorLeaves{1500};
+constexpr Seconds kDriftCheck{60};
+
+Result<std::unique_ptr<WireGuard>> choose_backend(const Config& config, Netlink& netlink) {
+    const LinkMaker links{[&netlink](const std::string& name) { return netlink.create_wireguard(name); },
+                          [&netlink](const std::string& name) { return netlink.remove_link(name); }};
+    const bool in_kernel = config.interface.backend != Backend::userspace && kernel_wireguard_available();
+    if (config.interface.backend == Backend::kernel && !in_kernel)
+        return fail(ErrorKind::unsupported,
+                    "interface.backend is kernel, but this kernel has no WireGuard (modprobe wireguard?)");
+    if (in_kernel) return make_kernel_wireguard(config.interface.name, links);
+    return make_userspace_wireguard(config.interface.name);
+}
+
+bool concerns_sources(const std::string& key) {
+    return key.starts_with("discovery") || key.starts_with("interface.firewallMark") ||
+           key == "enableAutomaticNodes";
+}
+
+}  // namespace
+
+Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
+    : io_(io),
+      input_(std::move(input)),
+      config_files_(std::move(loaded.files)),
+      config_warnings_(std::move(loaded.warnings)),
+      config_(std::move(loaded.config)),
+      state_dir_(config_.interface.private_key_file),
+      overlay_network_(overlay_network_of(config_)),
+      names_(io, [this] { mark_dirty(); }),
+      registry_(policy_of(config_, overlay_network_)),
+      manager_(random_unit),
+      debounce_(io),
+      poll_timer_(io),
+      check_timer_(io),
+      drift_timer_(io),
+      minute_timer_(io),
+      retry_timer_(io),
+      retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
+    settings_.file = input_.file;
+    settings_.loaded = system_clock().unix_now();
+}
+
+Agent::~Agent() { stop(); }
+
+void Agent::phase(const char* name, SteadyTime since) {
+    start_seconds_[name] = std::chrono::duration<double>(system_clock().now() - since).count();
+}
+
+Result<> Agent::start() {
+    started_ = system_clock().now();
+    for (const std::string& warning : config_warnings_) spdlog::warn("{}", warning);
+    if (auto allowed = check_privileges(); !allowed) return allowed;
+    // The control socket is taken first: a second agent must not touch the first one's device.
+    if (auto opened = open_servers(); !opened) return opened;
+    SteadyTime since = system_clock().now();
+    auto identity = state_dir_.identity(config_.interface.private_key.get());
+    if (!identity) return Failure(identity.error());
+    identity_ = std::move(*identity);
+    if (auto locked = state_dir_.lock(kPredecessorLeaves); !locked) return locked;
+    secrets_.set_identity(&identity_.private_key, identity_.public_key);
+    secrets_.set_token(config_.cluster.token, config_.peers.derive_preshared_keys);
+    phase("keys", since);
+
+    since = system_clock().now();
+    if (auto opened = open_adapters(); !opened) return opened;
+    auto overlay = choose_overlay_address();
+    if (!overlay) return Failure(overlay.error());
+    overlay_ = *overlay;
+    sequence_ = state_dir_.sequence();
+
+    since = system_clock().now();
+    start_sources();
+    phase("sources", since);
+    since = system_clock().now();
+    watch_netlink();
+    reconcile();
+    if (!errors_.empty() && !observed_.interface) return fail(ErrorKind::io, errors_.front());
+    phase("first_reconcile", since);
+    phase("total", started_);
+
+    file_watch_ = std::make_unique<FileWatch>(io_, [this] { (void)reload(); });
+    if (auto watching = file_watch_->watch(config_files_); !watching)
+        spdlog::warn("{}; only SIGHUP reloads", watching.error().message());
+    poll_later();
+    check_later();
+    drift_later();
+    every_minute();
+    spdlog::info(
+        "{} is up: {} on {}, WireGuard port {}, key {}, {} backend", config_.node.name, overlay_.to_string(),
+        config_.interface.name,
+        own_record_.endpoints.empty() ? config_.interface.listen_port : own_record_.endpoints.back().port,
+        to_string(identity_.public_key), wireguard_->backend());
+    return {};
+}
+
+Result<> Agent::open_servers() {
+    ControlServerOptions options;
+    options.socket = config_.control.socket;
+    auto control = make_control_server(io_, options, *this);
+    // A predecessor that was just killed may still be on its way out, its socket open.
+    const SteadyTime until = system_clock().now() + kPredecessorLeaves;
+    while (!control && control.error().kind() == ErrorKind::exists && system_clock().now() < until) {
+        std::this_thread::sleep_for(Milliseconds(50));
+        control = make_control_server(io_, options, *this);
+    }
+    if (!control) return fail_with(control, "open the control socket " + config_.control.socket);
+    control_server_ = std::move(*control);
+    if (!config_.metrics.listen) return {};
+    auto metrics = make_metrics_server(io_, *config_.metrics.listen, *this);
+    // A taken port is no reason to leave the node without its network.
+    if (!metrics)
+        config_warnings_.push_back("metrics are off: " + metrics.error().message());
+    else
+        metrics_server_ = std::move(*metrics);
+    if (!metrics) spdlog::warn("{}", config_warnings_.back());
+    return {};
+}
+
+Result<> Agent::open_adapters() {
+    SteadyTime since = system_clock().now();
+    auto netlink = make_netlink();
+    if (!netlink) return fail_with(netlink, "open netlink");
+    netlink_ = std::move(*netlink);
+    auto monitor = make_netlink_monitor();
+    if (!monitor) return fail_with(monitor, "watch netlink");
+    monitor_ = std::move(*monitor);
+    auto backend = choose_backend(config_, *netlink_);
+    if (!backend) return Failure(backend.error());
+    wireguard_ = std::move(*backend);
+    phase("netlink", since);
+
+    since = system_clock().now();
+    DataplaneOptions options;
+    options.pin_path = config_.bpf.pin_path;
+    options.order_first = config_.steering.order_first;
+    options.max_routes = config_.bpf.max_routes;
+    auto dataplane = make_dataplane(options);
+    if (!dataplane) return fail_with(dataplane, "prepare the data plane");
+    dataplane_ = std::move(*dataplane);
+    if (auto loaded = dataplane_->load(); !loaded) return fail_with(loaded, "load the BPF programs");
+    phase("bpf_load", since);
+
+    since = system_clock().now();
+    kernel_ = std::make_unique<Kernel>(*netlink_, *wireguard_, *dataplane_, secrets_, config_.interface.name,
+                                       identity_.public_key);
+    kernel_->set_unsigned_ours(state_dir_.interface_noted(config_.interface.name));
+    auto observed = kernel_->observe();
+    if (!observed) return Failure(observed.error());
+    observed_ = std::move(*observed);
+    if (auto noted = state_dir_.note_interface(config_.interface.name); !noted)
+        return fail_with(noted, "write to the state directory");
+    if (!observed_.interface || !observed_.wireguard) {
+        auto outcome = kernel_->apply({step::CreateInterface{config_.interface.name}});
+        if (!outcome.errors.empty()) return fail(ErrorKind::io, outcome.errors.front());
+        auto again = kernel_->observe();
+        if (!again) return Failure(again.error());
+        observed_ = std::move(*again);
+    }
+    observed_valid_ = true;
+    ids_.adopt(observed_.steer_peers);
+    for (const auto& [id, peer] : observed_.steer_peers)
+        if (peer.state != PeerState::unknown) adopted_up_[peer.key] = true;
+    if (dataplane_->adopted())
+        spdlog::info("adopted the running data plane: {} steered prefixes, {} peers",
+                     observed_.steer_routes.size(), observed_.steer_peers.size());
+    phase("device", since);
+    return {};
+}
+
+Result<IpAddress> Agent::choose_overlay_address() {
+    if (const auto stored = state_dir_.address(); stored && overlay_network_.contains(*stored))
+        return *stored;
+    auto facts = read_facts(*netlink_, config_);
+    if (!facts) return fail_with(facts, "look at this host's links");
+    const IpAddress address = derive_overlay_address(overlay_network_, *facts, identity_.public_key);
+    if (auto stored = state_dir_.store_address(address); !stored)
+        return fail_with(stored, "store the overlay address");
+    return address;
+}
+
+void Agent::start_sources() {
+    std::vector<std::string> before;
+    if (sources_) {
+        for (const SourceStatus& status : sources_->statuses()) before.push_back(status.name);
+        sources_->stop();
+    }
+    auto sources = make_sources(io_, config_, identity_);
+    if (!sources) {
+        // Nothing but a broken CA file gets here; the mesh runs on with what is known.
+        spdlog::error("discovery: {}", sources.error().message());
+        errors_.push_back("discovery: " + sources.error().message());
+        return;
+    }
+    sources_ = std::move(*sources);
+    if (registry_.ownership() == Ownership{}) registry_.restore(sources_->cached_ownership());
+    sources_->start([this](SourceUpdate update) { on_source(std::move(update)); });
+    // A source that is no longer configured names nobody.
+    const auto now_there = sources_->statuses();
+    for (const std::string& name : before)
+        if (std::none_of(now_there.begin(), now_there.end(),
+                         [&](const SourceStatus& s) { return s.name == name; }))
+            registry_.snapshot(name, {}, system_clock().now());
+}
+
+void Agent::on_source(SourceUpdate update) {
+    if (stopped_) return;
+    const SteadyTime now = system_clock().now();
+    switch (update.kind) {
+        case SourceUpdate::Kind::snapshot:
+            for (const Tombstone& tombstone : update.tombstones) registry_.tombstone(tombstone);
+            registry_.snapshot(update.source, std::move(update.records), now);
+            break;
+        case SourceUpdate::Kind::put:
+            for (SourcedRecord& record : update.records) {
+                forgive(record.record.identity);
+                registry_.put(std::move(record), now);
+            }
+            break;
+        case SourceUpdate::Kind::gone:
+            forgive(update.identity);
+            registry_.gone(update.source, update.identity, now);
+            break;
+        case SourceUpdate::Kind::tombstone:
+            forgive(update.tombstone.identity);
+            registry_.tombstone(update.tombstone);
+            break;
+        case SourceUpdate::Kind::refused: {
+            if (source_refusals_.size() >= 256) source_refusals_.clear();  // bounded whatever is thrown at us
+            const std::string id = update.source + " " + update.refused_peer;
+            source_refusals_[id] = {update.refused_peer, "record",
+                                    update.refused_reason + " (" + update.source + ")"};
+            break;
+        }
+        case SourceUpdate::Kind::own_sequence:
+            if (update.sequence >= sequence_) {
+                sequence_ = update.sequence;
+                own_record_ = Record{};  // says it again, above that
+            }
+            break;
+    }
+    merge_dirty_ = true;
+    mark_dirty();
+}
+
+// What this identity said wrong before is of no interest any more.
+void Agent::forgive(const IdentityKey& identity) {
+    const std::string name = to_string(identity);
+    std::erase_if(source_refusals_, [&](const auto& item) { return item.second.peer == name; });
+}
+
+void Agent::watch_netlink() {
+    // The monitor keeps its descriptor; the stream gives its copy away before it is closed.
+    monitor_stream_ = std::make_unique<asio::posix::stream_descriptor>(io_, ::dup(monitor_->fd()));
+    on_netlink();
+}
+
+void Agent::on_netlink() {
+    monitor_stream_->async_wait(
+        asio::posix::stream_descriptor::wait_read, [this](const boost::system::error_code& error) {
+            if (error || stopped_) return;
+            auto events = monitor_->read_events();
+            if (!events) {
+                spdlog::warn("netlink events: {}", events.error().message());
+                facts_dirty_ = checking_drift_ = true;
+                mark_dirty();
+            } else {
+                for (const NetlinkEvent& event : *events) {
+                    const bool own =
+                        observed_.interface && event.ifindex == observed_.interface->link.ifindex;
+                    const bool default_route = event.route && event.route->prefix.is_default();
+                    const bool ours = event.route && event.route->protocol == kRouteProtocol;
+                    switch (event.what) {
+                        case NetlinkEvent::What::overrun:
+                            facts_dirty_ = checking_drift_ = true;
+                            break;
+                        case NetlinkEvent::What::link:
+                        case NetlinkEvent::What::address:
+                            (own ? checking_drift_ : facts_dirty_) = true;
+                            break;
+                        case NetlinkEvent::What::route:
+                            if (default_route) facts_dirty_ = true;
+                            // What a plan of ours took away isn't there any more.
+                            if (ours && event.removed &&
+                                observed_.routes.contains({event.route->prefix, event.route->type}))
+                                checking_drift_ = true;
+                            break;
+                    }
+                }
+                if (facts_dirty_ || checking_drift_) mark_dirty();
+            }
+            on_netlink();
+        });
+}
+
+// Called again when a search begins, which may bring the next look forward but never puts it off.
+void Agent::poll_later() {
+    const auto since = system_clock().now() - manager_.last_change();
+    const Milliseconds delay = !manager_.searching()  ? kQuietPoll
+                               : since < kFirstFor    ? kFirstPoll
+                               : since < kFrequentFor ? kFrequentPoll
+                                                      : kSearchingPoll;
+    const auto when = Timer::clock_type::now() + delay;
+    if (poll_pending_ && poll_timer_.expiry() <= when) return;
+    poll_timer_.expires_at(when);
+    poll_pending_ = true;
+    poll_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopped_) return;
+        poll_pending_ = false;
+        poll();
+        poll_later();
+    });
+}
+
+// WireGuard tells nobody of handshakes: it has to be asked.
+void Agent::poll() {
+    auto device = wireguard_->dump();
+    if (!device) {
+        spdlog::warn("WireGuard: {}", device.error().message());
+        checking_drift_ = true;
+        mark_dirty();
+        return;
+    }
+    observe_device(*device);
+    const auto changed = manager_.tick(system_clock().now(), system_clock().unix_now());
+    if (changed.empty()) return;
+    merge_dirty_ = true;  // who is up decides who owns what
+    mark_dirty();
+}
+
+void Agent::observe_device(const WgDevice& device) {
+    const SteadyTime now = system_clock().now();
+    const UnixTime unix_now = system_clock().unix_now();
+    std::set<PublicKey> there;
+    for (const WgObservedPeer& peer : device.peers) {
+        manager_.observe(peer, now, unix_now);
+        there.insert(peer.peer.key);
+    }
+    // A peer that somebody took out of the device has no session any more.
+    for (const PublicKey& key : manager_.keys()) {
+        if (there.contains(key)) continue;
+        WgObservedPeer gone;
+        gone.peer.key = key;
+        manager_.observe(gone, now, unix_now);
+    }
+    // A port that the kernel chose is announced once it is known.
+    const bool port_changed = observed_.wireguard && observed_.wireguard->listen_port != device.listen_port;
+    observed_.wireguard = device;
+    if (port_changed) mark_dirty();
+}
+
+// What no event tells of: programs detached, settings of wglan0 changed. Cheap enough to look often.
+void Agent::check_later() {
+    check_timer_.expires_after(kQuickCheck);
+    check_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopped_) return;
+        (void)dataplane_->heartbeat();
+        if (observed_valid_ && !checking_drift_ && observed_.interface) {
+            const int ifindex = observed_.interface->link.ifindex;
+            const auto attachments = dataplane_->attachments();
+            const auto filter = netlink_->rp_filter(ifindex);
+            const auto forwards = netlink_->forwarding(ifindex, Family::v4);
+            if ((attachments && *attachments != observed_.attachments) ||
+                (filter && *filter != observed_.interface->rp_filter) ||
+                (forwards && *forwards != observed_.interface->forwarding4)) {
+                checking_drift_ = true;
+                mark_dirty();
+            }
+        }
+        check_later();
+    });
+}
+
+void Agent::drift_later() {
+    drift_timer_.expires_after(kDriftCheck);
+    drift_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopped_) return;
+        checking_drift_ = facts_dirty_ = true;
+        mark_dirty();
+        drift_later();
+    });
+}
+
+void Agent::every_minute() {
+    minute_timer_.expires_after(Seconds(30));
+    minute_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopped_) return;
+        names_.keep_only(names_in_use());
+        names_.refresh(system_clock().now());
+        // `issued` is renewed every 6 h; readers refuse what is older than a day.
+        if (own_record_.issued != 0 && system_clock().unix_now() - own_record_.issued > 6 * 3600) {
+            own_record_ = Record{};
+            mark_dirty();
+        }
+        if (merged_.next_expiry && *merged_.next_expiry <= system_clock().now()) {
+            merge_dirty_ = true;
+            mark_dirty();
+        }
+        every_minute();
+    });
+}
+
+void Agent::stop() {
+    if (stopped_) return;
+    stopped_ = true;
+    if (sources_) {
+        if (first_reconcile_done_) {
+            remember();
+            sources_->flush();
+        }
+        sources_->stop();
+    }
+    if (file_watch_) file_watch_->stop();
+    names_.stop();
+    for (Timer* timer :
+         {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_, &retry_timer_})
+        timer->cancel();
+    if (monitor_stream_) {
+        boost::system::error_code ignored;
+        monitor_stream_->close(ignored);
+    }
+    if (metrics_server_) metrics_server_->stop();
+    if (control_server_) control_server_->stop();
+}
+
+Task<void> Agent::withdraw() {
+    if (!sources_) co_return;
+    ++sequence_;
+    if (auto stored = state_dir_.store_sequence(sequence_); !stored)
+        spdlog::warn("{}", stored.error().message());
+    co_await sources_->withdraw(sequence_);
+}
+
+Result<> Agent::reload() {
+    auto loaded = load_config(input_);
+    if (!loaded) {
+        settings_.error = loaded.error().message();
+        spdlog::error("configuration not reloaded, the old settings stay in force: {}", settings_.error);
+        return Failure(loaded.error());
+    }
+    const auto changed = Config::differences(config_, loaded->config);
+    const auto restart = Config::needs_restart(config_, loaded->config);
+    for (const std::string& key : restart) spdlog::warn("{} takes effect at the next start", key);
+    config_files_ = loaded->files;
+    config_warnings_ = loaded->warnings;
+    for (const std::string& key : restart)
+        config_warnings_.push_back(key + " takes effect at the next start");
+    Config next = std::move(loaded->config);
+    // What can't change in flight stays as it is.
+    next.cluster = config_.cluster;
+    next.node.name = config_.node.name;
+    const auto keep = config_.interface;
+    next.interface.name = keep.name;
+    next.interface.backend = keep.backend;
+    next.interface.address_prefix = keep.address_prefix;
+    next.interface.private_key = keep.private_key;
+    next.interface.private_key_file = keep.private_key_file;
+    next.bpf = config_.bpf;
+    next.control = config_.control;
+    next.metrics = config_.metrics;
+    next.steering.order_first = config_.steering.order_first;
+    config_ = std::move(next);
+    settings_ = {input_.file, system_clock().unix_now(), ""};
+    secrets_.set_token(config_.cluster.token, config_.peers.derive_preshared_keys);
+    registry_.set_policy(policy_of(config_, overlay_network_));
+    if (std::any_of(changed.begin(), changed.end(), concerns_sources)) {
+        start_sources();
+        own_record_ = Record{};  // the new sources have not been told of it
+    }
+    if (file_watch_) (void)file_watch_->watch(config_files_);
+    facts_dirty_ = merge_dirty_ = true;
+    mark_dirty();
+    spdlog::info("configuration reloaded: {}",
+                 changed.empty() ? "nothing changed" : fmt::format("{}", fmt::join(changed, ", ")));
+    return {};
+}
+
+}  // namespace wglan

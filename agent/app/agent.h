@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent: sources on the left, the kernel on the right, and one loop that turns changes of the
+// one into plans for the other. All of it runs on one io_context.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include <boost/asio/posix/stream_descriptor.hpp>
+#include <boost/asio/signal_set.hpp>
+#include <boost/asio/steady_timer.hpp>
+
+#include "agent/app/desired.h"
+#include "agent/app/facts.h"
+#include "agent/app/file_watch.h"
+#include "agent/app/kernel.h"
+#include "agent/app/names.h"
+#include "agent/app/secrets.h"
+#include "agent/app/sources.h"
+#include "agent/app/state_dir.h"
+#include "agent/control/control_server.h"
+#include "agent/control/explain.h"
+#include "agent/control/metrics_server.h"
+#include "agent/control/views.h"
+#include "agent/peers/peer_manager.h"
+#include "agent/registry/registry.h"
+#include "config/config.h"
+
+namespace wglan {
+
+class Agent final : public ControlProvider {
+public:
+    Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded);
+    ~Agent() override;
+
+    // Takes the control socket, keys and device and starts everything. An error leaves nothing of
+    // this start behind but what the next start would adopt.
+    Result<> start();
+    // Sources silenced, cache written; the data plane stays as it is.
+    void stop();
+    // Signed withdrawal at every service (agent.onExit: cleanup).
+    Task<void> withdraw();
+
+    StatusView status() override;
+    RoutesView routes() override;
+    Result<Explanation> explain(const ExplainRequest& request) override;
+    Result<RecordView> record() override;
+    KeysView keys() override;
+    MetricsView metrics() override;
+    Readiness ready() override;
+    Result<> reload() override;
+
+    const Config& config() const { return config_; }
+
+private:
+    using Timer = asio::steady_timer;
+
+    // agent.cpp: start, events, timers
+    Result<> open_adapters();
+    Result<> open_servers();
+    Result<IpAddress> choose_overlay_address();
+    void start_sources();
+    void watch_netlink();
+    void on_netlink();
+    void on_source(SourceUpdate update);
+    void forgive(const IdentityKey& identity);
+    void poll_later();
+    void poll();
+    void check_later();
+    void drift_later();
+    void every_minute();
+    void phase(const char* name, SteadyTime since);
+
+    // agent_reconcile.cpp: from news to plans
+    void mark_dirty();
+    void reconcile();
+    void retry_later();
+    bool refresh_facts();
+    void refresh_record();
+    void publish(Record record);
+    void merge();
+    OwnClaims own_claims() const;
+    std::set<std::string> names_in_use() const;
+    Desired desired();
+    bool knowledge_complete() const;
+    void carry_out(const Desired& desired, Plan plan);
+    void note_errors(const std::vector<std::string>& errors);
+    void remember();
+    void derive_other_address();
+    std::vector<PeerInput> peer_inputs() const;
+    std::vector<Endpoint> endpoints_of(const Peer& peer) const;
+    void observe_device(const WgDevice& device);
+
+    // agent_views.cpp
+    void look_now();
+    std::vector<PeerView> peer_views() const;
+    SteeringView steering_view();
+    Result<ExplainState> explain_state(const ExplainRequest& request);
+    std::vector<std::string> warnings() const;
+
+    asio::io_context& io_;
+    ConfigInput input_;
+    std::vector<std::string> config_files_;
+    std::vector<std::string> config_warnings_;
+    Config config_;
+    SettingsView settings_;
+
+    StateDir state_dir_;
+    Identity identity_;
+    AgentSecrets secrets_;
+    Prefix overlay_network_;
+    IpAddress overlay_;
+
+    std::unique_ptr<Netlink> netlink_;
+    std::unique_ptr<NetlinkMonitor> monitor_;
+    std::unique_ptr<WireGuard> wireguard_;
+    std::unique_ptr<Dataplane> dataplane_;
+    std::unique_ptr<Kernel> kernel_;
+    std::unique_ptr<HttpServer> control_server_;
+    std::unique_ptr<HttpServer> metrics_server_;
+    std::unique_ptr<SourceSet> sources_;
+    std::unique_ptr<FileWatch> file_watch_;
+    mutable NameCache names_;
+
+    Registry registry_;
+    PeerManager manager_;
+    PeerIds ids_;
+    HostFacts facts_;
+    std::vector<IpAddress> depended_on_;  // of the discovery services
+    MergeResult merged_;
+    Observed observed_;
+    Record own_record_;  // as last published
+    std::uint64_t sequence_ = 0;
+    std::map<PublicKey, bool> adopted_up_;  // peers that a predecessor's maps call up or down
+
+    bool observed_valid_ = false;
+    bool facts_dirty_ = true;
+    bool merge_dirty_ = true;
+    bool checking_drift_ = false;  // a full look because something may have been changed by others
+    bool dirty_ = false;
+    bool poll_pending_ = false;
+    bool stopped_ = false;
+    bool first_reconcile_done_ = false;
+    std::map<std::string, Refusal> source_refusals_;  // by source and peer
+    std::vector<std::string> errors_, host_warnings_;
+
+    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_;
+    std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
+    Backoff retry_;
+
+    SteadyTime started_{};
+    DurationHistogram reconcile_times_;
+    std::uint64_t reconcile_errors_ = 0;
+    std::uint64_t drift_repairs_ = 0;
+    std::map<std::string, double> start_seconds_;
+};
+
+}  // namespace wglan

@@ -1,0 +1,323 @@
+// SPDX-License-Identifier: Apache-2.0
+// From news to plans: facts, own record, merge, desired state, diff, apply.
+#include <algorithm>
+
+#include <spdlog/spdlog.h>
+
+#include "agent/app/agent.h"
+#include "agent/app/own_record.h"
+#include "agent/app/wiring.h"
+#include "agent/model/overlay_address.h"
+
+namespace wglan {
+namespace {
+
+constexpr Milliseconds kDebounce{5};
+constexpr std::size_t kLoggedLines = 40;
+
+// Until every source has told all it knows, nothing goes because nobody named it yet.
+Plan without_removals(Plan plan) {
+    Plan kept;
+    for (Step& step : plan) {
+        if (std::holds_alternative<step::RemoveSteerRoutes>(step) ||
+            std::holds_alternative<step::RemoveSteerPeers>(step) ||
+            std::holds_alternative<step::RemoveSteerEndpoints>(step) ||
+            std::holds_alternative<step::RemoveRoute>(step))
+            continue;
+        if (auto* peers = std::get_if<step::ChangePeers>(&step)) {
+            std::erase_if(peers->changes, [](const WgPeerChange& change) {
+                return change.kind == WgPeerChange::Kind::remove || !change.remove_allowed_ips.empty();
+            });
+            if (peers->changes.empty()) continue;
+        }
+        kept.push_back(std::move(step));
+    }
+    return kept;
+}
+
+bool same_content(Record a, Record b) {
+    a.sequence = b.sequence = 0;
+    a.issued = b.issued = 0;
+    return a == b;
+}
+
+}  // namespace
+
+void Agent::mark_dirty() {
+    if (dirty_ || stopped_) return;
+    dirty_ = true;
+    debounce_.expires_after(kDebounce);
+    debounce_.async_wait([this](const boost::system::error_code& error) {
+        if (!error && !stopped_) reconcile();
+    });
+}
+
+bool Agent::refresh_facts() {
+    auto facts = read_facts(*netlink_, config_);
+    if (!facts) {
+        note_errors({"look at this host's addresses: " + facts.error().message()});
+        return false;
+    }
+    facts_dirty_ = false;
+    if (*facts == facts_) return true;
+    const bool moved = facts->node_addresses != facts_.node_addresses || facts->gateways != facts_.gateways;
+    facts_ = std::move(*facts);
+    merge_dirty_ = true;
+    if (!moved) return true;
+    if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
+    manager_.restart_searches(system_clock().now());
+    return true;
+}
+
+void Agent::refresh_record() {
+    const std::uint16_t port = config_.interface.listen_port != 0 ? config_.interface.listen_port
+                               : observed_.wireguard              ? observed_.wireguard->listen_port
+                                                                  : std::uint16_t{0};
+    if (port == 0) return;  // the kernel chooses it when the device is configured
+    Record record =
+        build_own_record(config_, facts_, identity_.public_key, identity_.identity, overlay_, port);
+    auto warnings = host_warnings(record, facts_);
+    if (warnings != host_warnings_)
+        for (const std::string& warning : warnings) spdlog::warn("{}", warning);
+    host_warnings_ = std::move(warnings);
+    if (!same_content(record, own_record_)) publish(std::move(record));
+}
+
+void Agent::publish(Record record) {
+    record.sequence = ++sequence_;
+    record.issued = system_clock().unix_now();
+    // The number is on disk before anybody sees it: after a crash the next one is above it.
+    if (auto stored = state_dir_.store_sequence(sequence_); !stored)
+        note_errors({"store the record's sequence: " + stored.error().message()});
+    own_record_ = std::move(record);
+    if (sources_) sources_->publish(own_record_);
+}
+
+OwnClaims Agent::own_claims() const {
+    OwnClaims own = own_claims_of(config_, facts_, identity_, overlay_);
+    own.depended_on = depended_on_;
+    own.reached_at = [this](const PublicKey& key) -> std::optional<IpAddress> {
+        const auto status = manager_.status(key);
+        if (!status || status->state != PeerState::up || !status->endpoint) return std::nullopt;
+        return status->endpoint->address;
+    };
+    return own;
+}
+
+std::set<std::string> Agent::names_in_use() const {
+    std::set<std::string> hosts;
+    for (const Peer& peer : merged_.peers)
+        for (const Candidate& candidate : peer.candidates) hosts.insert(candidate.where.host);
+    for (const ServiceConfig& service : config_.discovery.services)
+        if (const auto url = Url::parse(service.url)) hosts.insert(url->host);
+    return hosts;
+}
+
+std::vector<Endpoint> Agent::endpoints_of(const Peer& peer) const {
+    std::vector<Endpoint> list;
+    for (const Candidate& candidate : peer.candidates)
+        for (const Endpoint& endpoint : names_.endpoints(candidate.where)) {
+            const bool ourselves = std::binary_search(facts_.all_addresses.begin(),
+                                                      facts_.all_addresses.end(), endpoint.address) &&
+                                   observed_.wireguard && observed_.wireguard->listen_port == endpoint.port;
+            if (!ourselves && std::find(list.begin(), list.end(), endpoint) == list.end())
+                list.push_back(endpoint);
+        }
+    return list;
+}
+
+std::vector<PeerInput> Agent::peer_inputs() const {
+    std::vector<PeerInput> inputs;
+    const auto cached = sources_ ? sources_->good_endpoints() : std::map<PublicKey, Endpoint>{};
+    for (const Peer& peer : merged_.peers) {
+        PeerInput input;
+        input.key = peer.public_key;
+        input.candidates = endpoints_of(peer);
+        // Where it was last reached is the best guess of all.
+        if (const auto it = cached.find(peer.public_key); it != cached.end() && !peer.candidates.empty()) {
+            std::erase(input.candidates, it->second);
+            input.candidates.insert(input.candidates.begin(), it->second);
+        }
+        input.keepalive_s = peer.keepalive_s.value_or(config_.peers.keepalive_s);
+        input.agentless = peer.agentless;
+        input.yields = !peer.agentless && peer.public_key < identity_.public_key;
+        input.was_up = adopted_up_.contains(peer.public_key);
+        inputs.push_back(std::move(input));
+    }
+    return inputs;
+}
+
+void Agent::merge() {
+    const SteadyTime now = system_clock().now();
+    const auto before = merged_.refused;
+    depended_on_ = service_addresses(config_, names_);
+    merged_ =
+        registry_.merge(own_claims(), [this](const PublicKey& key) { return manager_.state(key); }, now);
+    merge_dirty_ = false;
+    // A peer whose preshared key can't be read is not configured without it.
+    std::erase_if(merged_.peers, [&](const Peer& peer) {
+        auto print = secrets_.fingerprint_of(peer);
+        if (print) return false;
+        merged_.refused.push_back({peer.name, "peer", print.error().message()});
+        return true;
+    });
+    for (const auto& [id, refusal] : source_refusals_) merged_.refused.push_back(refusal);
+    std::sort(merged_.refused.begin(), merged_.refused.end());
+    for (const Refusal& refusal : merged_.refused)
+        if (!std::binary_search(before.begin(), before.end(), refusal))
+            spdlog::warn("refused {} of {}: {}", refusal.prefix, refusal.peer, refusal.reason);
+    if (merged_.own_address_taken) derive_other_address();
+    manager_.set_peers(peer_inputs(), now);
+    if (observed_.wireguard) {
+        const WgDevice device = *observed_.wireguard;
+        observe_device(device);
+    }
+    (void)manager_.tick(now, system_clock().unix_now());
+    if (knowledge_complete()) ids_.keep_only(merged_.peers);
+    if (first_reconcile_done_ && manager_.searching()) poll_later();
+}
+
+void Agent::derive_other_address() {
+    const IpAddress other = key_address(overlay_network_, identity_.public_key);
+    if (other == overlay_) return;
+    spdlog::warn("{} is also the address of another node (a MAC that repeats); this node takes {}",
+                 overlay_.to_string(), other.to_string());
+    overlay_ = other;
+    if (auto stored = state_dir_.store_address(overlay_); !stored)
+        note_errors({"store the overlay address: " + stored.error().message()});
+    merged_ = registry_.merge(
+        own_claims(), [this](const PublicKey& key) { return manager_.state(key); }, system_clock().now());
+    refresh_record();
+}
+
+bool Agent::knowledge_complete() const { return sources_ && sources_->complete(); }
+
+Desired Agent::desired() {
+    const DesiredInput input{
+        config_,
+        facts_,
+        identity_.public_key,
+        overlay_,
+        overlay_network_,
+        merged_.peers,
+        manager_,
+        ids_,
+        [this](const Peer& peer) { return secrets_.fingerprint_of(peer).value_or(SecretFingerprint{}); },
+        [this](const Peer& peer) { return endpoints_of(peer); },
+        depended_on_};
+    return build_desired(input);
+}
+
+void Agent::retry_later() {
+    retry_timer_.expires_after(retry_.next());
+    retry_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error) mark_dirty();
+    });
+}
+
+void Agent::reconcile() {
+    dirty_ = false;
+    const SteadyTime since = system_clock().now();
+    if (facts_dirty_ && !refresh_facts()) {
+        retry_later();
+        return;
+    }
+    refresh_record();
+    const bool repairing = checking_drift_ && observed_valid_ && first_reconcile_done_;
+    if (checking_drift_ || !observed_valid_) {
+        auto observed = kernel_->observe();
+        if (!observed) {
+            ++reconcile_errors_;
+            observed_valid_ = false;
+            note_errors({observed.error().message()});
+            retry_later();
+            return;
+        }
+        observed_ = std::move(*observed);
+        observed_valid_ = true;
+        checking_drift_ = false;
+        if (observed_.wireguard) {
+            const WgDevice device = *observed_.wireguard;
+            observe_device(device);
+            if (!manager_.tick(system_clock().now(), system_clock().unix_now()).empty()) merge_dirty_ = true;
+        }
+    }
+    if (merge_dirty_) merge();
+    const Desired wanted = desired();
+    Plan plan = diff(wanted, observed_);
+    if (!knowledge_complete()) plan = without_removals(std::move(plan));
+    if (!plan.empty()) {
+        if (repairing) {
+            drift_repairs_ += plan.size();
+            spdlog::warn("repairing what others changed");
+        }
+        carry_out(wanted, std::move(plan));
+    } else {
+        note_errors({});
+    }
+    reconcile_times_.observe(std::chrono::duration<double>(system_clock().now() - since).count());
+    first_reconcile_done_ = true;
+    remember();
+}
+
+void Agent::carry_out(const Desired& wanted, Plan plan) {
+    const auto lines = describe(plan, config_.interface.name);
+    for (std::size_t i = 0; i < lines.size() && i < kLoggedLines; ++i) spdlog::info("{}", lines[i]);
+    if (lines.size() > kLoggedLines) spdlog::info("... and {} changes more", lines.size() - kLoggedLines);
+    const bool all_of_it = knowledge_complete();
+    Kernel::Outcome outcome = kernel_->apply(plan);
+    note_errors(outcome.errors);
+    if (outcome.observe_again) {
+        // The device is there now; what it carries comes with the next look.
+        observed_valid_ = false;
+        mark_dirty();
+        return;
+    }
+    if (!outcome.complete) {
+        ++reconcile_errors_;
+        observed_valid_ = false;
+        retry_later();
+        return;
+    }
+    retry_.reset();
+    if (!all_of_it) {
+        observed_valid_ = false;  // what was kept isn't in `wanted`: look again next time
+        return;
+    }
+    observed_ = assume_applied(wanted, std::move(observed_));
+    std::erase_if(observed_.attachments, [&](const Attachment& attachment) {
+        const bool tunnel = observed_.interface && attachment.ifindex == observed_.interface->link.ifindex;
+        return !tunnel && std::none_of(wanted.uplinks.begin(), wanted.uplinks.end(),
+                                       [&](const Uplink& u) { return u.ifindex == attachment.ifindex; });
+    });
+    for (const Attachment& attachment : outcome.attached)
+        if (std::find(observed_.attachments.begin(), observed_.attachments.end(), attachment) ==
+            observed_.attachments.end())
+            observed_.attachments.push_back(attachment);
+    std::sort(observed_.attachments.begin(), observed_.attachments.end());
+}
+
+void Agent::note_errors(const std::vector<std::string>& errors) {
+    for (const std::string& error : errors)
+        if (std::find(errors_.begin(), errors_.end(), error) == errors_.end()) spdlog::error("{}", error);
+    errors_ = errors;
+}
+
+void Agent::remember() {
+    if (!sources_) return;
+    std::map<PublicKey, Endpoint> endpoints = sources_->good_endpoints();
+    std::set<IdentityKey> alive;
+    std::set<PublicKey> keys;
+    for (const Peer& peer : merged_.peers) {
+        alive.insert(peer.identity);
+        keys.insert(peer.public_key);
+        if (manager_.state(peer.public_key) != PeerState::up) continue;
+        if (const auto endpoint = manager_.endpoint_in_use(peer.public_key))
+            endpoints[peer.public_key] = *endpoint;
+    }
+    const bool complete = knowledge_complete();
+    if (complete) std::erase_if(endpoints, [&](const auto& item) { return !keys.contains(item.first); });
+    sources_->remember(registry_.ownership(), std::move(endpoints), complete ? &alive : nullptr);
+}
+
+}  // namespace wglan

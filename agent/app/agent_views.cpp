@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+// What operators see of the agent.
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "agent/app/agent.h"
+#include "agent/app/version.h"
+#include "agent/control/explain.h"
+
+namespace wglan {
+
+std::vector<PeerView> Agent::peer_views() const {
+    std::vector<PeerView> views;
+    const SteadyTime now = system_clock().now();
+    for (const Peer& peer : merged_.peers) {
+        PeerView view;
+        view.name = peer.name;
+        view.public_key = peer.public_key;
+        view.address = peer.address;
+        view.prefixes = peer.prefixes;
+        view.sources = peer.sources;
+        view.agentless = peer.agentless;
+        const PeerStatus status = manager_.status(peer.public_key).value_or(PeerStatus{});
+        view.state = status.state;
+        view.reason = status.reason;
+        view.endpoint = status.endpoint;
+        view.last_handshake = status.last_handshake;
+        view.rx_bytes = status.rx_bytes;
+        view.tx_bytes = status.tx_bytes;
+        view.endpoint_changes = status.endpoint_changes;
+        if (status.next_try)
+            view.next_try =
+                std::chrono::duration_cast<Seconds>(std::max(*status.next_try - now, SteadyTime::duration{}));
+        for (const CandidateStatus& tried : status.candidates) {
+            CandidateView candidate;
+            candidate.endpoint = {tried.endpoint.address.to_string(), tried.endpoint.port};
+            candidate.source = CandidateSource::roamed;
+            for (const Candidate& known : peer.candidates) {
+                const auto where = known.where.endpoint();
+                if (where && *where == tried.endpoint) candidate.source = known.source;
+                if (!where && known.where.port == tried.endpoint.port) candidate.source = known.source;
+            }
+            candidate.result = tried.result;
+            view.candidates.push_back(std::move(candidate));
+        }
+        views.push_back(std::move(view));
+    }
+    return views;
+}
+
+SteeringView Agent::steering_view() {
+    SteeringView view;
+    view.attachments = observed_.attachments;
+    for (const auto& [prefix, route] : observed_.steer_routes) {
+        if (route.action != SteerAction::steer) continue;
+        ++(prefix.family() == Family::v4 ? view.prefixes4 : view.prefixes6);
+    }
+    if (const auto counters = dataplane_->counters()) {
+        view.counters.steered4 = counters->steered4;
+        view.counters.steered6 = counters->steered6;
+        view.counters.passed = counters->passed;
+        view.counters.mss_clamped = counters->mss_clamped;
+        view.counters.packet_too_big = counters->packet_too_big;
+        view.counters.dropped = counters->dropped;
+    }
+    return view;
+}
+
+std::vector<std::string> Agent::warnings() const {
+    std::vector<std::string> all = config_warnings_;
+    all.insert(all.end(), host_warnings_.begin(), host_warnings_.end());
+    all.insert(all.end(), errors_.begin(), errors_.end());
+    return all;
+}
+
+// Quiet peers are looked at every few seconds; who asks shall see the present.
+void Agent::look_now() {
+    if (first_reconcile_done_ && !stopped_) poll();
+}
+
+StatusView Agent::status() {
+    look_now();
+    StatusView view;
+    view.version = kVersion;
+    view.pid = ::getpid();
+    view.uptime = std::chrono::duration_cast<Seconds>(system_clock().now() - started_);
+    view.node.name = config_.node.name;
+    view.node.public_key = identity_.public_key;
+    view.node.address = overlay_;
+    view.node.interface = config_.interface.name;
+    if (observed_.wireguard) view.node.listen_port = observed_.wireguard->listen_port;
+    if (observed_.interface) view.node.mtu = observed_.interface->link.mtu;
+    if (wireguard_) view.node.backend = wireguard_->backend();
+    view.node.key_age = keys().age;
+    if (sources_) view.sources = sources_->statuses();
+    view.peers = peer_views();
+    view.refused = merged_.refused;
+    if (dataplane_) view.steering = steering_view();
+    view.settings = settings_;
+    view.warnings = warnings();
+    return view;
+}
+
+RoutesView Agent::routes() {
+    RoutesView view;
+    std::map<Prefix, const OwnedPrefix*> owned;
+    std::map<PeerId, std::string> names;
+    for (const Peer& peer : merged_.peers)
+        for (const OwnedPrefix& prefix : peer.prefixes) owned.emplace(prefix.prefix, &prefix);
+    for (const auto& [id, peer] : observed_.steer_peers) names.emplace(id, peer.name);
+    for (const auto& [prefix, route] : observed_.steer_routes) {
+        RouteView row;
+        row.prefix = prefix;
+        row.action = route.action;
+        if (route.peer != 0) row.peer = names[route.peer];
+        row.mtu = route.mtu;
+        row.source = route.action == SteerAction::steer ? "" : "this node";
+        const auto& excluded = config_.steering.exclude;
+        if (std::any_of(excluded.begin(), excluded.end(),
+                        [&](const Prefix& out) { return out.contains(prefix); }))
+            row.source = "configuration";
+        if (const auto it = owned.find(prefix); it != owned.end() && route.action == SteerAction::steer) {
+            row.source = it->second->source;
+            row.cls = it->second->cls;
+            const auto kernel = observed_.routes.find({prefix, RouteType::unicast});
+            if (kernel != observed_.routes.end()) {
+                row.kernel_route.state = KernelRouteView::State::present;
+                row.kernel_route.metric = kernel->second.metric;
+                row.kernel_route.device = config_.interface.name;
+            }
+        }
+        view.routes.push_back(std::move(row));
+    }
+    view.refused = merged_.refused;
+    return view;
+}
+
+Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
+    if (!dataplane_) return fail(ErrorKind::unsupported, "the agent is starting; ask again in a moment");
+    auto dumped = dataplane_->state();
+    if (!dumped) return fail_with(dumped, "read the BPF maps");
+    ExplainState state;
+    state.routes = std::move(dumped->routes);
+    state.peers = std::move(dumped->peers);
+    state.endpoints = std::move(dumped->endpoints);
+    state.config = dumped->config;
+    state.attachments = std::move(dumped->attachments);
+    state.interface = config_.interface.name;
+    auto addresses = netlink_->addresses();
+    if (!addresses) return fail_with(addresses, "list addresses");
+    for (const InterfaceAddress& address : *addresses) state.local_addresses.push_back(address.address);
+    auto route = netlink_->route_to(request.destination, request.mark);
+    if (!route) return state;  // no route: that is an answer too
+    state.kernel_route = *route;
+    auto links = netlink_->links();
+    if (!links) return fail_with(links, "list links");
+    for (const Link& link : *links)
+        if (link.ifindex == route->ifindex) state.kernel_device = link.name;
+    return state;
+}
+
+Result<Explanation> Agent::explain(const ExplainRequest& request) {
+    auto state = explain_state(request);
+    if (!state) return Failure(state.error());
+    return wglan::explain(request, *state);
+}
+
+Result<RecordView> Agent::record() {
+    if (own_record_.name.empty()) return fail(ErrorKind::not_found, "no record was made yet");
+    RecordView view;
+    view.record = own_record_;
+    if (sources_) view.published_to = sources_->publishers();
+    return view;
+}
+
+KeysView Agent::keys() {
+    KeysView view;
+    view.public_key = identity_.public_key;
+    view.identity = identity_.identity;
+    view.key_file = identity_.key_file;
+    view.identity_file = identity_.identity_file;
+    view.created = identity_.key_created;
+    if (view.created != 0)
+        view.age = Seconds(std::max<UnixTime>(0, system_clock().unix_now() - view.created));
+    return view;
+}
+
+MetricsView Agent::metrics() {
+    look_now();
+    MetricsView view;
+    view.version = kVersion;
+    if (wireguard_) view.backend = wireguard_->backend();
+    view.peers = peer_views();
+    if (sources_) view.sources = sources_->statuses();
+    if (dataplane_) view.steering = steering_view();
+    view.reconcile = reconcile_times_;
+    view.reconcile_errors = reconcile_errors_;
+    view.drift_repairs = drift_repairs_;
+    view.start_seconds = start_seconds_;
+    view.settings_valid = settings_.error.empty();
+    return view;
+}
+
+Readiness Agent::ready() {
+    if (!first_reconcile_done_) return {false, "starting"};
+    if (!observed_.interface || !observed_.wireguard) return {false, config_.interface.name + " is missing"};
+    if (!errors_.empty()) return {false, errors_.front()};
+    if (!knowledge_complete() && merged_.peers.empty()) return {false, "no source has told of peers yet"};
+    return {true, ""};
+}
+
+}  // namespace wglan

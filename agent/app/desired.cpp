@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/app/desired.h"
+
+#include <linux/rtnetlink.h>
+#include <netinet/in.h>
+
+#include <algorithm>
+
+#include "agent/model/overlay_address.h"
+
+namespace wglan {
+namespace {
+
+constexpr std::uint32_t kWireGuardOverhead = 80;  // outer IPv6 40, UDP 8, WireGuard 32
+constexpr std::uint32_t kLeastMtu = 1280;         // RFC 8200 section 5
+constexpr std::uint32_t kOverlayRouteMetric = 256;
+constexpr std::uint16_t kSearchKeepalive = 25;
+
+// The parts of a prefix that lie in none of `holes`.
+std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes) {
+    bool touched = false;
+    for (const Prefix& hole : holes) {
+        if (hole.contains(prefix)) return {};
+        touched = touched || prefix.contains(hole);
+    }
+    if (!touched) return {prefix};
+    const auto length = static_cast<unsigned>(prefix.length() + 1);
+    auto bytes = prefix.address().mapped();
+    const unsigned bit = prefix.length() + (prefix.family() == Family::v4 ? 96U : 0U);
+    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] | (0x80U >> (bit % 8)));
+    const auto other = prefix.family() == Family::v4 ? IpAddress::from_bytes(std::span(bytes).subspan(12))
+                                                     : IpAddress::from_bytes(bytes);
+    std::vector<Prefix> parts = without(Prefix::make(prefix.address(), length).value(), holes);
+    for (const Prefix& part : without(Prefix::make(other.value(), length).value(), holes))
+        parts.push_back(part);
+    return parts;
+}
+
+class Builder {
+public:
+    explicit Builder(const DesiredInput& input) : in_(input), config_(input.config) {}
+
+    Desired run() {
+        out_.interface = config_.interface.name;
+        out_.mtu = interface_mtu(config_, in_.facts);
+        out_.public_key = in_.public_key;
+        out_.listen_port = config_.interface.listen_port;
+        out_.firewall_mark = config_.interface.firewall_mark;
+        addresses();
+        out_.uplinks.insert(in_.facts.uplinks.begin(), in_.facts.uplinks.end());
+        never_steered();
+        for (const Peer& peer : in_.peers)
+            for (const Endpoint& endpoint : in_.endpoints(peer)) endpoints_.insert(endpoint.address);
+        endpoints_.insert(in_.depended_on.begin(), in_.depended_on.end());
+        for (const Peer& peer : in_.peers) add(peer);
+        // Where tunnels end is not steered itself, unless it is a peer's own address.
+        for (const IpAddress& address : endpoints_)
+            if (!out_.steer_routes.contains(Prefix::host(address))) pass(Prefix::host(address));
+        out_.steer_config.interface_mtu = static_cast<std::uint16_t>(out_.mtu);
+        out_.steer_config.firewall_mark = config_.interface.firewall_mark;
+        out_.steer_config.firewall_mark_mask = config_.interface.firewall_mark_mask;
+        out_.steer_config.orphan_after_s = static_cast<std::uint32_t>(config_.agent.orphan_after.count());
+        return std::move(out_);
+    }
+
+private:
+    std::optional<IpAddress> own_address(Family family) const {
+        const auto& list = config_.node.addresses ? *config_.node.addresses : in_.facts.node_addresses;
+        for (const IpAddress& address : list) {
+            // A preferred source must stand on this host.
+            const auto& here = in_.facts.all_addresses;
+            if (address.family() == family && std::find(here.begin(), here.end(), address) != here.end())
+                return address;
+        }
+        return std::nullopt;
+    }
+
+    void addresses() {
+        out_.addresses.insert({in_.overlay, 128, RT_SCOPE_UNIVERSE});
+        if (const auto ipv4 = own_address(Family::v4))
+            out_.addresses.insert({*ipv4, 32, RT_SCOPE_UNIVERSE});
+        else
+            out_.addresses.insert({link_scope_ipv4(in_.public_key), 32, RT_SCOPE_LINK});
+        Route overlay;
+        overlay.prefix = in_.overlay_network;
+        overlay.metric = kOverlayRouteMetric;
+        overlay.protocol = kRouteProtocol;
+        overlay.preferred_source = in_.overlay;
+        out_.routes.emplace(RouteKey{overlay.prefix, RouteType::unicast}, overlay);
+    }
+
+    void pass(const Prefix& prefix) {
+        SteerRoute route;
+        route.prefix = prefix;
+        route.action = SteerAction::pass;
+        out_.steer_routes[prefix] = route;
+    }
+
+    // A default or wide prefix of a peer must not swallow this host's own neighbourhood.
+    void never_steered() {
+        for (const Prefix& prefix : config_.steering.exclude) pass(prefix);
+        for (const Prefix& network : in_.facts.networks)
+            if (!network.is_host()) pass(network);
+        for (const IpAddress& gateway : in_.facts.gateways) pass(Prefix::host(gateway));
+        for (const IpAddress& address : in_.facts.all_addresses)
+            if (address.is_global_unicast()) pass(Prefix::host(address));
+        for (const ReachTarget& target : config_.steering.always_reach)
+            out_.steer_endpoints.insert({SteerEndpoint::Kind::reach, target.endpoint, target.protocol});
+    }
+
+    bool excluded(const Prefix& prefix) const {
+        return std::any_of(config_.steering.exclude.begin(), config_.steering.exclude.end(),
+                           [&](const Prefix& out) { return out.contains(prefix); });
+    }
+
+    // Without a keepalive only traffic would start a handshake; a peer that is looked for needs one.
+    std::uint16_t keepalive(const Peer& peer) const {
+        if (in_.manager.holding(peer.public_key)) return 0;
+        const std::uint16_t configured = peer.keepalive_s.value_or(config_.peers.keepalive_s);
+        const bool searched = in_.manager.state(peer.public_key) != PeerState::up && !peer.candidates.empty();
+        return configured == 0 && searched ? kSearchKeepalive : configured;
+    }
+
+    // What goes to this peer takes the way it would take without us.
+    bool bypassed(PeerState state) const {
+        return (state == PeerState::unknown && config_.peers.when_unknown == Fallback::bypass) ||
+               (state == PeerState::down && config_.peers.when_down == Fallback::bypass);
+    }
+
+    void add(const Peer& peer) {
+        WgPeer wanted;
+        wanted.key = peer.public_key;
+        wanted.endpoint = in_.manager.wanted_endpoint(peer.public_key);
+        wanted.keepalive_s = keepalive(peer);
+        wanted.preshared = in_.preshared(peer);
+        for (const OwnedPrefix& owned : peer.prefixes) wanted.allowed_ips.push_back(owned.prefix);
+        std::sort(wanted.allowed_ips.begin(), wanted.allowed_ips.end());
+        out_.peers.emplace(wanted.key, std::move(wanted));
+
+        const PeerId id = in_.ids.id_of(peer.public_key);
+        if (id == 0) return;
+        SteerPeer steer;
+        steer.id = id;
+        steer.key = peer.public_key;
+        steer.state = in_.manager.state(peer.public_key);
+        steer.when_unknown = config_.peers.when_unknown;
+        steer.when_down = config_.peers.when_down;
+        steer.name = peer.name.substr(0, 31);
+        out_.steer_peers.emplace(id, std::move(steer));
+        for (const OwnedPrefix& owned : peer.prefixes)
+            steer_prefix(owned, id, bypassed(in_.manager.state(peer.public_key)));
+        for (const Endpoint& endpoint : in_.endpoints(peer))
+            out_.steer_endpoints.insert({SteerEndpoint::Kind::outer, endpoint, IPPROTO_UDP});
+        if (const auto endpoint = in_.manager.endpoint_in_use(peer.public_key))
+            out_.steer_endpoints.insert({SteerEndpoint::Kind::outer, *endpoint, IPPROTO_UDP});
+    }
+
+    void steer_prefix(const OwnedPrefix& owned, PeerId id, bool bypass) {
+        if (excluded(owned.prefix)) {
+            pass(owned.prefix);
+            return;
+        }
+        SteerRoute route;
+        route.prefix = owned.prefix;
+        route.peer = id;
+        route.mtu = static_cast<std::uint16_t>(out_.mtu);
+        out_.steer_routes.insert({owned.prefix, route});  // our own neighbourhood stays as it is
+        if (bypass || (owned.cls != PrefixClass::pod && owned.cls != PrefixClass::extra)) return;
+        // A route around an endpoint would take WireGuard's own packets, whatever their mark: such prefixes
+        // are steered by the programs alone.
+        const auto first = endpoints_.lower_bound(owned.prefix.address());
+        if (first != endpoints_.end() && owned.prefix.contains(*first)) return;
+        for (const Prefix& part : without(owned.prefix, config_.steering.exclude)) backup_route(part);
+    }
+
+    // Same prefix, worst metric: any other route wins; so that a host with no route reaches the peer
+    // and the kernel knows the tunnel's MTU.
+    void backup_route(const Prefix& prefix) {
+        Route route;
+        route.prefix = prefix;
+        route.metric = kBackupMetric;
+        route.protocol = kRouteProtocol;
+        route.preferred_source = own_address(prefix.family());
+        out_.routes.emplace(RouteKey{prefix, RouteType::unicast}, route);
+        if (config_.peers.when_down != Fallback::drop || prefix.is_default()) return;
+        // With the device down or gone its routes go too; this one keeps clear text in.
+        Route twin = route;
+        twin.type = RouteType::unreachable;
+        twin.metric = kBackupMetric + 1;
+        twin.preferred_source.reset();
+        out_.routes.emplace(RouteKey{prefix, RouteType::unreachable}, twin);
+    }
+
+    const DesiredInput& in_;
+    const Config& config_;
+    Desired out_;
+    std::set<IpAddress> endpoints_;
+};
+
+}  // namespace
+
+std::uint32_t interface_mtu(const Config& config, const HostFacts& facts) {
+    if (config.interface.mtu) return *config.interface.mtu;
+    return std::max(kLeastMtu,
+                    facts.underlay_mtu > kWireGuardOverhead ? facts.underlay_mtu - kWireGuardOverhead : 0);
+}
+
+Desired build_desired(const DesiredInput& input) { return Builder(input).run(); }
+
+void PeerIds::adopt(const std::map<PeerId, SteerPeer>& found) {
+    for (const auto& [id, peer] : found) {
+        if (!ids_.emplace(peer.key, id).second) continue;
+        used_.insert(id);
+        next_ = std::max(next_, id + 1);
+    }
+}
+
+PeerId PeerIds::id_of(const PublicKey& key) {
+    if (const auto it = ids_.find(key); it != ids_.end()) return it->second;
+    for (PeerId tries = 0; tries < kMaxPeers; ++tries) {
+        if (next_ > kMaxPeers) next_ = 1;
+        const PeerId id = next_++;
+        if (!used_.insert(id).second) continue;
+        ids_.emplace(key, id);
+        return id;
+    }
+    return 0;
+}
+
+void PeerIds::keep_only(const std::vector<Peer>& peers) {
+    std::set<PublicKey> alive;
+    for (const Peer& peer : peers) alive.insert(peer.public_key);
+    std::erase_if(ids_, [&](const auto& item) {
+        if (alive.contains(item.first)) return false;
+        used_.erase(item.second);
+        return true;
+    });
+}
+
+}  // namespace wglan

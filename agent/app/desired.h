@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+// Turns peers, their states and this host's facts into the state the kernel shall have. Pure.
+#pragma once
+
+#include <functional>
+
+#include "agent/app/facts.h"
+#include "agent/peers/peer_manager.h"
+#include "agent/reconcile/state.h"
+#include "agent/registry/registry.h"
+#include "config/config.h"
+
+namespace wglan {
+
+// Peer ids of the data plane: stable while the peer lives and over restarts; a freed one is handed
+// out last, long after its map entries are gone.
+class PeerIds {
+public:
+    void adopt(const std::map<PeerId, SteerPeer>& found);
+    // exhausted = 0 (more than kMaxPeers peers).
+    PeerId id_of(const PublicKey& key);
+    void keep_only(const std::vector<Peer>& peers);
+
+private:
+    std::map<PublicKey, PeerId> ids_;
+    std::set<PeerId> used_;
+    PeerId next_ = 1;
+};
+
+struct DesiredInput {
+    const Config& config;
+    const HostFacts& facts;
+    const PublicKey& public_key;
+    const IpAddress& overlay;  // own overlay address
+    const Prefix& overlay_network;
+    const std::vector<Peer>& peers;  // merged
+    const PeerManager& manager;
+    PeerIds& ids;
+    // Fingerprint of the preshared key a peer shall have (zero = none).
+    std::function<SecretFingerprint(const Peer&)> preshared;
+    // Resolved endpoints of all candidates, for the loop guard.
+    std::function<std::vector<Endpoint>(const Peer&)> endpoints;
+    const std::vector<IpAddress>& depended_on;  // see OwnClaims
+};
+
+std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);
+Desired build_desired(const DesiredInput& input);
+
+}  // namespace wglan

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+// What this host looks like: links, addresses, default routes, as far as decisions need it.
+#pragma once
+
+#include <vector>
+
+#include "agent/base/result.h"
+#include "agent/netlink/netlink.h"
+#include "agent/reconcile/state.h"
+#include "config/config.h"
+
+namespace wglan {
+
+struct HostFacts {
+    std::vector<Uplink> uplinks;
+    std::uint32_t underlay_mtu = 1500;      // the smallest of the uplinks'
+    std::vector<IpAddress> node_addresses;  // published: global ones on uplinks, best first
+    std::vector<IpAddress> all_addresses;   // every address of the host but wglan0's
+    std::vector<IpAddress> gateways;
+    std::vector<Prefix> networks;  // on-link networks of uplinks
+    std::optional<std::array<std::uint8_t, 6>> mac;
+    bool forwards4 = true, forwards6 = true;  // the host as a whole forwards (sysctl)
+    bool operator==(const HostFacts&) const = default;
+};
+
+Result<HostFacts> read_facts(Netlink& netlink, const Config& config);
+
+}  // namespace wglan

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/app/own_record.h"
+
+#include <algorithm>
+
+namespace wglan {
+
+bool endpoint_allowed(const std::vector<EndpointFilter>& filters, const IpAddress& address) {
+    bool allowed = false;
+    bool only_exclusions = true;
+    for (const EndpointFilter& filter : filters) {
+        if (!filter.exclude) only_exclusions = false;
+        if (filter.prefix.contains(address)) allowed = !filter.exclude;
+    }
+    if (allowed || !only_exclusions) return allowed;
+    // A list of exclusions alone excludes from everything.
+    return std::none_of(filters.begin(), filters.end(),
+                        [&](const EndpointFilter& filter) { return filter.prefix.contains(address); });
+}
+
+std::vector<std::string> host_warnings(const Record& own, const HostFacts& facts) {
+    const auto has = [&](Family family) {
+        const auto of_family = [&](const Prefix& prefix) { return prefix.family() == family; };
+        return std::any_of(own.pod_prefixes.begin(), own.pod_prefixes.end(), of_family) ||
+               std::any_of(own.prefixes.begin(), own.prefixes.end(), of_family);
+    };
+    std::vector<std::string> warnings;
+    const std::string why =
+        " is off, but this node announces prefixes that it would have to forward; set it to 1";
+    if (!facts.forwards4 && has(Family::v4)) warnings.push_back("sysctl net.ipv4.ip_forward" + why);
+    if (!facts.forwards6 && has(Family::v6)) warnings.push_back("sysctl net.ipv6.conf.all.forwarding" + why);
+    if (facts.uplinks.empty())
+        warnings.push_back(
+            "no device here is an uplink (see steering.uplinks): what this node sends is not steered");
+    return warnings;
+}
+
+Record build_own_record(const Config& config, const HostFacts& facts, const PublicKey& public_key,
+                        const IdentityKey& identity, const IpAddress& overlay, std::uint16_t listen_port) {
+    Record record;
+    record.name = config.node.name;
+    record.public_key = public_key;
+    record.identity = identity;
+    record.address = overlay;
+    record.node_addresses = config.node.addresses.value_or(facts.node_addresses);
+    const auto add = [&](const HostPort& where) {
+        if (std::find(record.endpoints.begin(), record.endpoints.end(), where) == record.endpoints.end())
+            record.endpoints.push_back(where);
+    };
+    // Readers refuse a record whole that claims what never leaves a host or link.
+    const auto usable = [&](const Prefix& prefix) {
+        const IpAddress& a = prefix.address();
+        return prefix.is_default() ||
+               (!a.is_loopback() && !a.is_link_local() && !a.is_multicast() && !a.is_unspecified());
+    };
+    for (const HostPort& where : config.advertise.endpoints) add(where);
+    for (const IpAddress& address : facts.node_addresses)
+        if (endpoint_allowed(config.advertise.endpoint_filters, address))
+            add({address.to_string(), listen_port});
+    const auto excluded = [&](const Prefix& prefix) {
+        return std::any_of(config.advertise.exclude_prefixes.begin(), config.advertise.exclude_prefixes.end(),
+                           [&](const Prefix& out) { return out.contains(prefix); });
+    };
+    std::erase_if(record.node_addresses, [&](const IpAddress& a) { return excluded(Prefix::host(a)); });
+    if (config.pod_networking && config.node.pod_prefixes)
+        for (const Prefix& prefix : *config.node.pod_prefixes)
+            if (!excluded(prefix) && usable(prefix)) record.pod_prefixes.push_back(prefix);
+    for (const Prefix& prefix : config.advertise.prefixes)
+        if (!excluded(prefix) && usable(prefix)) record.prefixes.push_back(prefix);
+    record.labels = config.node.labels;
+    return record;
+}
+
+}  // namespace wglan

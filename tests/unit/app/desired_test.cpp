@@ -1,0 +1,253 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/app/desired.h"
+
+#include <linux/rtnetlink.h>
+
+#include <gtest/gtest.h>
+
+#include "agent/app/own_record.h"
+#include "agent/app/ownership_json.h"
+#include "tests/support/samples.h"
+
+namespace wglan {
+namespace {
+
+using namespace samples;
+
+class DesiredTest : public testing::Test {
+protected:
+    DesiredTest() {
+        facts.uplinks = {{2, "eth0"}};
+        facts.node_addresses = {ip("192.0.2.1"), ip("2001:db8::1")};
+        facts.all_addresses = {ip("127.0.0.1"), ip("192.0.2.1"), ip("2001:db8::1"), ip("fe80::1")};
+        facts.gateways = {ip("192.0.2.254")};
+        Peer peer;
+        peer.name = "node2";
+        peer.public_key = key(2);
+        peer.prefixes = {{net("10.244.2.0/24"), PrefixClass::pod, "service:a"},
+                         {net("192.0.2.2/32"), PrefixClass::node, "service:a"},
+                         {net("200:1001::2/128"), PrefixClass::overlay, "service:a"}};
+        peer.candidates = {{where("192.0.2.2:51820"), CandidateSource::announced}};
+        peers = {peer};
+        PeerInput input;
+        input.key = key(2);
+        input.candidates = {at("192.0.2.2:51820")};
+        manager.set_peers({input}, SteadyTime{} + Seconds(10));
+    }
+
+    void handshake() {
+        WgObservedPeer seen;
+        seen.peer.key = key(2);
+        seen.peer.endpoint = at("192.0.2.2:51820");
+        seen.stats.last_handshake = 1000;
+        manager.observe(seen, SteadyTime{} + Seconds(11), 1000);
+        manager.tick(SteadyTime{} + Seconds(11), 1000);
+    }
+
+    Desired build() {
+        return build_desired({config, facts, own_key, overlay, overlay_network, peers, manager, ids,
+                              [](const Peer&) { return SecretFingerprint{}; },
+                              [](const Peer& peer) {
+                                  std::vector<Endpoint> list;
+                                  for (const Candidate& c : peer.candidates)
+                                      list.push_back(c.where.endpoint().value());
+                                  return list;
+                              },
+                              depended_on});
+    }
+
+    Config config;
+    HostFacts facts;
+    PublicKey own_key = key(1);
+    IpAddress overlay = ip("200:1001::1");
+    Prefix overlay_network = net("200:1001::/64");
+    std::vector<Peer> peers;
+    PeerManager manager{[] { return 0.5; }};
+    PeerIds ids;
+    std::vector<IpAddress> depended_on;
+};
+
+TEST_F(DesiredTest, ABypassedPeerHasNoRoutes) {
+    EXPECT_FALSE(build().routes.contains({net("10.244.2.0/24"), RouteType::unicast}))
+        << "whenUnknown: bypass";
+    config.peers.when_unknown = Fallback::drop;
+    EXPECT_TRUE(build().routes.contains({net("10.244.2.0/24"), RouteType::unicast}));
+}
+
+TEST_F(DesiredTest, APeerThatIsLookedForHasAKeepalive) {
+    config.peers.keepalive_s = 0;
+    EXPECT_EQ(build().peers.at(key(2)).keepalive_s, 25);
+    handshake();
+    EXPECT_EQ(build().peers.at(key(2)).keepalive_s, 0);
+}
+
+TEST_F(DesiredTest, SteersEveryPrefixAndRoutesAllButNodeAddresses) {
+    handshake();
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(net("10.244.2.0/24")).action, SteerAction::steer);
+    EXPECT_EQ(wanted.steer_routes.at(net("192.0.2.2/32")).action, SteerAction::steer);
+    EXPECT_TRUE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unicast}));
+    EXPECT_TRUE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unreachable})) << "whenDown: drop";
+    EXPECT_FALSE(wanted.routes.contains({net("192.0.2.2/32"), RouteType::unicast}));
+    EXPECT_EQ(wanted.routes.at({net("10.244.2.0/24"), RouteType::unicast}).preferred_source, ip("192.0.2.1"));
+    EXPECT_TRUE(wanted.routes.contains({overlay_network, RouteType::unicast}));
+}
+
+TEST_F(DesiredTest, WithBypassThereIsNoUnreachableTwin) {
+    handshake();
+    config.peers.when_down = Fallback::bypass;
+    EXPECT_FALSE(build().routes.contains({net("10.244.2.0/24"), RouteType::unreachable}));
+}
+
+TEST_F(DesiredTest, KeepsItsOwnNeighbourhoodOutOfTheTunnel) {
+    peers[0].prefixes.push_back({net("0.0.0.0/0"), PrefixClass::extra, "static"});
+    const Desired wanted = build();
+    for (const char* text : {"192.0.2.1/32", "192.0.2.254/32", "2001:db8::1/128"})
+        EXPECT_EQ(wanted.steer_routes.at(net(text)).action, SteerAction::pass) << text;
+    EXPECT_FALSE(wanted.steer_routes.contains(net("127.0.0.1/32")));
+    EXPECT_EQ(wanted.steer_routes.at(net("0.0.0.0/0")).action, SteerAction::steer);
+    EXPECT_FALSE(wanted.routes.contains({net("0.0.0.0/0"), RouteType::unreachable}));
+}
+
+TEST_F(DesiredTest, ExcludedPrefixesPassAndGetNoRoute) {
+    config.steering.exclude = {net("10.244.0.0/16")};
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(net("10.244.2.0/24")).action, SteerAction::pass);
+    EXPECT_EQ(wanted.steer_routes.at(net("10.244.0.0/16")).action, SteerAction::pass);
+    EXPECT_FALSE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unicast}));
+    EXPECT_EQ(wanted.peers.at(key(2)).allowed_ips.size(), 3U)
+        << "what the peer sends is accepted all the same";
+}
+
+TEST_F(DesiredTest, ARouteLeavesOutWhatIsExcluded) {
+    handshake();
+    config.steering.exclude = {net("10.244.2.64/26")};
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(net("10.244.2.0/24")).action, SteerAction::steer);
+    EXPECT_EQ(wanted.steer_routes.at(net("10.244.2.64/26")).action, SteerAction::pass);
+    EXPECT_FALSE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unicast}));
+    for (const char* part : {"10.244.2.0/26", "10.244.2.128/25"}) {
+        EXPECT_TRUE(wanted.routes.contains({net(part), RouteType::unicast})) << part;
+        EXPECT_TRUE(wanted.routes.contains({net(part), RouteType::unreachable})) << part;
+    }
+    EXPECT_EQ(wanted.routes.size(), 5U) << "and the overlay's";
+}
+
+TEST_F(DesiredTest, GuardsEndpointsAndAlwaysReach) {
+    config.steering.always_reach = {{at("192.0.2.9:6443"), 6}};
+    const Desired wanted = build();
+    EXPECT_TRUE(wanted.steer_endpoints.contains({SteerEndpoint::Kind::outer, at("192.0.2.2:51820"), 17}));
+    EXPECT_TRUE(wanted.steer_endpoints.contains({SteerEndpoint::Kind::reach, at("192.0.2.9:6443"), 6}));
+}
+
+TEST_F(DesiredTest, NoRouteAndNoSteeringTakesTheTunnelsOwnGround) {
+    handshake();
+    facts.networks = {net("192.0.2.0/24")};
+    depended_on = {ip("203.0.113.250")};
+    peers[0].candidates.push_back({where("203.0.113.7:51820"), CandidateSource::observed});
+    peers[0].prefixes.push_back({net("203.0.113.0/24"), PrefixClass::extra, "service:a"});
+    peers[0].prefixes.push_back({net("198.51.100.0/24"), PrefixClass::extra, "service:a"});
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(net("192.0.2.0/24")).action, SteerAction::pass);
+    EXPECT_EQ(wanted.steer_routes.at(net("203.0.113.7/32")).action, SteerAction::pass);
+    EXPECT_EQ(wanted.steer_routes.at(net("203.0.113.250/32")).action, SteerAction::pass);
+    EXPECT_EQ(wanted.steer_routes.at(net("192.0.2.2/32")).action, SteerAction::steer)
+        << "a peer's own address";
+    EXPECT_EQ(wanted.steer_routes.at(net("203.0.113.0/24")).action, SteerAction::steer);
+    EXPECT_FALSE(wanted.routes.contains({net("203.0.113.0/24"), RouteType::unicast}));
+    EXPECT_TRUE(wanted.routes.contains({net("198.51.100.0/24"), RouteType::unicast}));
+}
+
+TEST_F(DesiredTest, AddressesAreTheOverlayAndTheNodesIpv4) {
+    EXPECT_EQ(build().addresses, (std::set<DesiredAddress>{{ip("192.0.2.1"), 32, RT_SCOPE_UNIVERSE},
+                                                           {ip("200:1001::1"), 128, RT_SCOPE_UNIVERSE}}));
+    facts.node_addresses = {ip("2001:db8::1")};
+    const auto without = build().addresses;
+    ASSERT_EQ(without.size(), 2U);
+    EXPECT_TRUE(net("169.254.0.0/16").contains(without.begin()->address));
+    EXPECT_EQ(without.begin()->scope, RT_SCOPE_LINK);
+}
+
+TEST_F(DesiredTest, MtuFollowsTheSmallestUnderlay) {
+    facts.underlay_mtu = 1500;
+    EXPECT_EQ(build().mtu, 1420U);
+    facts.underlay_mtu = 9000;
+    EXPECT_EQ(build().mtu, 8920U);
+    facts.underlay_mtu = 1300;
+    EXPECT_EQ(build().mtu, 1280U);
+    config.interface.mtu = 1350;
+    EXPECT_EQ(build().mtu, 1350U);
+}
+
+TEST(PeerIdsTest, AreStableAdoptedAndHandedOutLateAgain) {
+    PeerIds ids;
+    SteerPeer known;
+    known.id = 7;
+    known.key = key(9);
+    ids.adopt({{7, known}});
+    EXPECT_EQ(ids.id_of(key(9)), 7U);
+    const PeerId first = ids.id_of(key(1));
+    EXPECT_EQ(first, 8U);
+    EXPECT_EQ(ids.id_of(key(1)), first);
+    ids.keep_only({});
+    EXPECT_EQ(ids.id_of(key(2)), 9U) << "a freed id rests";
+}
+
+TEST(PeerIdsTest, RunOutWithoutHandingOneOutTwice) {
+    PeerIds ids;
+    std::set<PeerId> seen;
+    for (PeerId i = 0; i < kMaxPeers; ++i) {
+        PublicKey k;
+        k.bytes[0] = static_cast<std::uint8_t>(i);
+        k.bytes[1] = static_cast<std::uint8_t>(i >> 8);
+        k.bytes[5] = 1;
+        ASSERT_TRUE(seen.insert(ids.id_of(k)).second);
+    }
+    EXPECT_FALSE(seen.contains(0));
+    EXPECT_EQ(ids.id_of(key(77)), 0U);
+}
+
+TEST(EndpointFilters, TheLastMatchDecides) {
+    const auto filter = [](const char* text, bool exclude) { return EndpointFilter{net(text), exclude}; };
+    const std::vector<EndpointFilter> filters{filter("0.0.0.0/0", false), filter("10.0.0.0/8", true),
+                                              filter("10.1.0.0/16", false)};
+    EXPECT_TRUE(endpoint_allowed(filters, ip("192.0.2.1")));
+    EXPECT_FALSE(endpoint_allowed(filters, ip("10.2.0.1")));
+    EXPECT_TRUE(endpoint_allowed(filters, ip("10.1.0.1")));
+    EXPECT_FALSE(endpoint_allowed(filters, ip("2001:db8::1")));
+    EXPECT_TRUE(endpoint_allowed({filter("10.0.0.0/8", true)}, ip("2001:db8::1")));
+}
+
+TEST(OwnRecord, AnnouncesAddressesWithThePortInUse) {
+    Config config;
+    config.node.name = "node1";
+    config.node.pod_prefixes = {{net("10.244.1.0/24")}};
+    config.advertise.endpoints = {where("gate.example:4500")};
+    config.advertise.prefixes = {net("10.9.0.0/24"), net("10.8.0.0/24")};
+    config.advertise.exclude_prefixes = {net("10.8.0.0/16"), net("2001:db8::/32")};
+    config.advertise.endpoint_filters = {{net("0.0.0.0/0"), false}};
+    HostFacts facts;
+    facts.node_addresses = {ip("192.0.2.1"), ip("2001:db8::1")};
+    const Record record = build_own_record(config, facts, key(1), identity(1), ip("200:1001::1"), 4000);
+    EXPECT_EQ(record.endpoints, (std::vector<HostPort>{where("gate.example:4500"), where("192.0.2.1:4000")}));
+    EXPECT_EQ(record.node_addresses, std::vector<IpAddress>{ip("192.0.2.1")});
+    EXPECT_EQ(record.prefixes, std::vector<Prefix>{net("10.9.0.0/24")});
+    EXPECT_EQ(record.pod_prefixes, std::vector<Prefix>{net("10.244.1.0/24")});
+    config.pod_networking = false;
+    EXPECT_TRUE(
+        build_own_record(config, facts, key(1), identity(1), ip("200:1001::1"), 4000).pod_prefixes.empty());
+}
+
+TEST(OwnershipJson, SurvivesTheRoundTripAndGarbage) {
+    Ownership ownership;
+    ownership.prefixes[net("10.2.0.0/24")] = key(2);
+    ownership.names["node2"] = key(2);
+    ownership.keys[key(2)] = identity(2);
+    EXPECT_EQ(parse_ownership(ownership_json(ownership)), ownership);
+    for (const char* bad :
+         {"", "[]", "{\"prefixes\":3}", "{\"prefixes\":{\"x\":\"y\",\"10.0.0.0/8\":7}}", "{"})
+        EXPECT_EQ(parse_ownership(bad), Ownership{}) << bad;
+}
+
+}  // namespace
+}  // namespace wglan
