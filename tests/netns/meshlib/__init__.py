@@ -1,0 +1,7 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Scenarios of a live mesh, each in a lab of its own; tests/netns/mesh.py runs them."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))

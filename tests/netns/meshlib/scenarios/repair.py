@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What others break is mended; what is ours is taken away whole, what isn't is left alone."""
+
+import json
+
+from lablib import Node
+
+from ..scenario import Mesh, check, eventually, scenario
+
+_REPAIR = 2.0  # seconds, by netlink events
+
+
+def carries(mesh: Mesh, source: Node, address: str) -> bool:
+    return mesh.ping(source, address, count=1) == 1
+
+
+@scenario(core=True)
+def deleted_device_is_repaired(mesh: Mesh) -> None:
+    """`ip link del wglan0`: it is back within 2 s and carries traffic again."""
+    one, two = mesh.nodes
+    mesh.expect_ping(one, two.addresses.ipv4)
+    old = mesh.ifindex(one)
+    address = mesh.overlay(one)
+    one.run("ip", "link", "delete", "wglan0")
+    took = eventually(
+        lambda: mesh.has_device(one) and address in _addresses(one), "wglan0 isn't back", timeout=_REPAIR
+    )
+    print(f"device and address back after {took:.2f} s")
+    check(mesh.ifindex(one) != old, "the device was never gone")
+    took = eventually(lambda: carries(mesh, one, two.addresses.ipv4), "no traffic passes", timeout=30)
+    print(f"traffic back after {took:.1f} s more")
+    check(carries(mesh, one, mesh.pod(two).ipv6), "pod traffic doesn't pass")
+    with mesh.capture() as capture:
+        mesh.expect_ping(one, two.addresses.ipv4)
+    check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
+
+
+def _addresses(node: Node) -> str:
+    return node.run("ip", "-o", "addr", "show", "dev", "wglan0", check=False).stdout
+
+
+@scenario(core=True)
+def flushed_addresses_are_repaired(mesh: Mesh) -> None:
+    """Flushed addresses, deleted routes, a device set down, detached programs: all are mended."""
+    one, two = mesh.nodes
+    before = sorted(line.split()[3] for line in _addresses(one).splitlines())
+    one.run("ip", "addr", "flush", "dev", "wglan0")
+    took = eventually(
+        lambda: sorted(line.split()[3] for line in _addresses(one).splitlines()) == before,
+        "the addresses aren't back",
+        timeout=_REPAIR,
+    )
+    print(f"addresses back after {took:.2f} s")
+    for family, prefix in (("-4", two.addresses.pod_prefix4), ("-6", two.addresses.pod_prefix6)):
+        check(_has_route(one, family, prefix), f"there is no route for {prefix} to begin with")
+        one.run("ip", family, "route", "delete", prefix, "dev", "wglan0")
+        took = eventually(
+            lambda: _has_route(one, family, prefix), f"{prefix} isn't back", timeout=_REPAIR  # noqa: B023
+        )
+        print(f"route for {prefix} back after {took:.2f} s")
+    one.run("ip", "link", "set", "wglan0", "down")
+    took = eventually(
+        lambda: "UP" in json.loads(one.run("ip", "-j", "link", "show", "wglan0").stdout)[0]["flags"],
+        "wglan0 isn't up again",
+        timeout=_REPAIR,
+    )
+    print(f"up again after {took:.2f} s")
+    eventually(lambda: carries(mesh, one, mesh.pod(two).ipv4), "no traffic passes", timeout=20)
+    check(mesh.metric(one, "wglan_drift_repairs_total") > 0, "the repairs weren't counted")
+
+
+def _has_route(node: Node, family: str, prefix: str) -> bool:
+    return "wglan0" in node.run("ip", family, "route", "show", prefix).stdout
+
+
+@scenario(nodes=2)
+def drift_in_maps_is_repaired(mesh: Mesh) -> None:
+    """What no event tells of, such as a map entry deleted by hand, the drift check finds."""
+    one, two = mesh.nodes
+    mesh.expect_ping(one, two.addresses.ipv4)
+    repairs = mesh.metric(one, "wglan_drift_repairs_total")
+    key = ["32", "0", "0", "0", *two.addresses.ipv4.split(".")]
+    pinned = "/sys/fs/bpf/wglan/maps/wglan_route4"
+    one.run("bpftool", "map", "delete", "pinned", pinned, "key", *key)
+    verdict = one.wglanctl_json("explain", two.addresses.ipv4)["verdict"]
+    octets = [int(octet) for octet in two.addresses.ipv4.split(".")]
+    # A look-up would find the shorter prefix around it.
+    took = eventually(
+        lambda: any(
+            entry["formatted"]["key"] == {"prefix_len": 32, "address": octets}
+            for entry in json.loads(one.run("bpftool", "-j", "map", "dump", "pinned", pinned).stdout)
+        ),
+        "the entry isn't back",
+        timeout=75,
+        step=0.5,
+    )
+    print(f"entry back after {took:.0f} s (explain said {verdict} meanwhile)")
+    check(mesh.metric(one, "wglan_drift_repairs_total") > repairs, "the repair wasn't counted")
+
+
+@scenario(core=True, start=False)
+def foreign_device_is_left_alone(mesh: Mesh) -> None:
+    """wglan0 exists as something else: the agent says so, ends or waits, and never touches it."""
+    one = mesh.nodes[0]
+    one.run("ip", "link", "add", "wglan0", "type", "veth", "peer", "name", "stranger0")
+    one.run("ip", "addr", "add", "203.0.113.9/32", "dev", "wglan0")
+    before = one.run("ip", "-d", "link", "show", "wglan0").stdout
+    one.agent_launch()
+    eventually(
+        lambda: "wglan0" in mesh.log(one) and one.agent_pid() is None,
+        "the agent doesn't end with a message",
+        timeout=15,
+    )
+    line = [line for line in mesh.log(one).splitlines() if "wglan0" in line][-1]
+    print(line)
+    check(one.run("ip", "-d", "link", "show", "wglan0").stdout == before, "the foreign device was changed")
+    check("203.0.113.9" in _addresses(one), "the foreign device lost its address")
+    one.run(*one.agent_command("--cleanup"))
+    check(mesh.has_device(one), "--cleanup removed a device that isn't ours")
+
+
+@scenario(core=True)
+def cleanup_leaves_nothing(mesh: Mesh) -> None:
+    """After --cleanup: no device, route, pin, program, process or changed setting; twice is fine."""
+    one, two = mesh.nodes
+    one.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    mesh.expect_ping(one, two.addresses.ipv4)
+    one.agent_stop()
+    check(mesh.has_device(one), "the device went with the agent")
+    for _ in range(2):
+        one.run(*one.agent_command("--cleanup"))
+        check(not mesh.has_device(one), "wglan0 is still there")
+        # The kernel itself puts those two into a new bpffs (CONFIG_BPF_PRELOAD).
+        left = set(one.run("sh", "-c", "ls -A /sys/fs/bpf").stdout.split()) - {"maps.debug", "progs.debug"}
+        check(not left, f"pins are left: {left}")
+        routes = one.run("sh", "-c", "ip route show table all; ip -6 route show table all").stdout
+        check("wglan0" not in routes and "10.244.2.0/24" not in routes, f"routes are left:\n{routes}")
+        check(
+            "wglan" not in one.run("bpftool", "net", "show", "dev", "eth0").stdout,
+            "a program is still attached",
+        )
+        check(
+            one.run("sh", "-c", "ls -A /run/wireguard").stdout.strip() == "", "a wireguard-go socket is left"
+        )
+    check("clsact" in one.run("tc", "qdisc", "show", "dev", "eth0").stdout, "another's clsact was removed")
+    eventually(lambda: mesh.peer(two, "node1") is None, "node2 still has node1", timeout=10)
+    one.agent_start()
+    one.wait_ready(1)
+    mesh.expect_ping(one, two.addresses.ipv4)
+
+
+@scenario(core=True)
+def foreign_objects_survive(mesh: Mesh) -> None:
+    """Routes, filters and addresses of others are there after start, reload and --cleanup."""
+    one = mesh.nodes[0]
+    one.agent_stop()
+    one.run(*one.agent_command("--cleanup"))
+    one.run("ip", "link", "add", "d0", "type", "bridge")
+    one.run("ip", "link", "set", "d0", "up")
+    one.run("ip", "route", "add", "10.244.2.0/24", "dev", "d0", "metric", "50")
+    one.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    one.run(
+        "tc",
+        "filter",
+        "add",
+        "dev",
+        "eth0",
+        "egress",
+        "pref",
+        "1",
+        "protocol",
+        "ip",
+        "u32",
+        "match",
+        "u32",
+        "0",
+        "0",
+        "classid",
+        "1:1",
+    )
+    one.agent_start()
+    one.wait_ready(1)
+    _check_foreign(one)
+    one.agent_stop()
+    one.run(*one.agent_command("--cleanup"))
+    _check_foreign(one)
+
+
+def _check_foreign(node: Node) -> None:
+    check("d0" in node.run("ip", "route", "show", "10.244.2.0/24").stdout, "another's route is gone")
+    filters = node.run("tc", "filter", "show", "dev", "eth0", "egress").stdout
+    check("u32" in filters, "another's filter is gone")

@@ -1,0 +1,245 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <linux/if_addr.h>
+#include <linux/rtnetlink.h>
+
+#include <gmock/gmock.h>
+
+#include "agent/netlink/netlink.h"
+#include "tests/support/netns_test.h"
+
+namespace wglan {
+namespace {
+
+using testing::HasSubstr;
+using testing::IsEmpty;
+
+class NetlinkRoutes : public test::NetnsTest {
+protected:
+    void SetUp() override {
+        NetnsTest::SetUp();
+        run("ip link add wg9 type veth peer name other9 && ip link set other9 up && ip link set wg9 up");
+        run("ip address add 192.0.2.1/32 dev wg9 && ip -6 address add fd00::1/128 dev wg9 nodad");
+        auto made = make_netlink();
+        ASSERT_TRUE(made) << made.error().message();
+        netlink_ = std::move(*made);
+        auto device = netlink_->link("wg9");
+        ASSERT_TRUE(device) << device.error().message();
+        ifindex_ = device->ifindex;
+    }
+
+    Route unicast(const char* prefix, std::uint32_t metric = 0) const {
+        Route route;
+        route.prefix = *Prefix::parse(prefix);
+        route.ifindex = ifindex_;
+        route.metric = metric;
+        route.protocol = kRouteProtocol;
+        return route;
+    }
+
+    Route unreachable(const char* prefix, std::uint32_t metric) const {
+        Route route = unicast(prefix, metric);
+        route.type = RouteType::unreachable;
+        route.ifindex = 0;
+        return route;
+    }
+
+    std::vector<Route> ours() const {
+        auto routes = netlink_->routes(kRouteProtocol);
+        EXPECT_TRUE(routes) << routes.error().message();
+        return routes ? *routes : std::vector<Route>();
+    }
+
+    void add(const Route& route) const {
+        const auto done = netlink_->add_route(route);
+        ASSERT_TRUE(done) << done.error().message();
+    }
+
+    std::unique_ptr<Netlink> netlink_;
+    int ifindex_ = 0;
+};
+
+TEST_F(NetlinkRoutes, EveryKindReadsBackAsItWasAsked) {
+    std::vector<Route> wanted = {
+        unicast("10.1.0.0/24"),
+        unicast("10.2.0.0/24", kBackupMetric),
+        unicast("10.3.0.0/25", 7),
+        unicast("10.4.0.1/32", kBackupMetric),
+        unicast("0.0.0.0/0", kBackupMetric),
+        unreachable("10.2.0.0/24", kBackupMetric + 1),
+        unreachable("0.0.0.0/0", kBackupMetric + 1),
+        unicast("fd01::/64"),
+        unicast("fd02::/64", kBackupMetric),
+        unicast("fd03::1/128", 7),
+        unicast("::/0", kBackupMetric),
+        unreachable("fd02::/64", kBackupMetric + 1),
+        unreachable("::/0", kBackupMetric + 1),
+    };
+    wanted[1].preferred_source = *IpAddress::parse("192.0.2.1");
+    wanted[2].mtu = 1380;
+    wanted[8].preferred_source = *IpAddress::parse("fd00::1");
+    wanted[9].mtu = 1380;
+    Route blackhole4 = unreachable("10.5.0.0/16", 0);
+    blackhole4.type = RouteType::blackhole;
+    wanted.push_back(blackhole4);
+    Route blackhole6 = unreachable("fd05::/64", 0);
+    blackhole6.type = RouteType::blackhole;
+    wanted.push_back(blackhole6);
+    Route via = unicast("10.6.0.0/16", 3);
+    via.gateway = *IpAddress::parse("10.1.0.9");
+    Route via6 = unicast("fd06::/64", 3);
+    via6.gateway = *IpAddress::parse("fd01::9");
+    wanted.push_back(via);
+    wanted.push_back(via6);
+
+    for (const Route& route : wanted) add(route);
+    EXPECT_THAT(ours(), testing::UnorderedElementsAreArray(wanted));
+    for (const Route& route : wanted) add(route);
+    EXPECT_THAT(ours(), testing::UnorderedElementsAreArray(wanted));
+
+    // Gateways first go: what resolves them is still there.
+    for (auto route = wanted.rbegin(); route != wanted.rend(); ++route) {
+        const auto removed = netlink_->remove_route(*route);
+        EXPECT_TRUE(removed) << removed.error().message();
+    }
+    EXPECT_THAT(ours(), IsEmpty());
+    for (const Route& route : wanted) EXPECT_TRUE(netlink_->remove_route(route));
+}
+
+TEST_F(NetlinkRoutes, ReplacesOurOwn) {
+    for (const char* prefix : {"10.1.0.0/24", "fd01::/64"}) {
+        Route route = unicast(prefix, 5);
+        add(route);
+        route.mtu = 1300;
+        route.preferred_source =
+            *IpAddress::parse(route.prefix.family() == Family::v4 ? "192.0.2.1" : "fd00::1");
+        add(route);
+        EXPECT_THAT(ours(), testing::ElementsAre(route));
+        ASSERT_TRUE(netlink_->remove_route(route));
+    }
+}
+
+TEST_F(NetlinkRoutes, NeverReplacesAForeignRoute) {
+    run("ip route add 10.1.0.0/24 dev wg9 metric 5 proto 99");
+    run("ip -6 route add fd01::/64 dev wg9 metric 5 proto 99");
+    run("ip -6 route add fd02::/64 dev wg9 proto 99");
+    const std::string before = output_of("ip route; ip -6 route");
+    for (const Route& route : {unicast("10.1.0.0/24", 5), unicast("fd01::/64", 5), unicast("fd02::/64"),
+                               unreachable("10.1.0.0/24", 5), unreachable("fd01::/64", 5)}) {
+        const auto done = netlink_->add_route(route);
+        ASSERT_FALSE(done) << route.prefix.to_string();
+        EXPECT_EQ(done.error().kind(), ErrorKind::exists);
+        EXPECT_THAT(done.error().message(), HasSubstr("protocol 99"));
+        EXPECT_TRUE(netlink_->remove_route(route));
+    }
+    EXPECT_EQ(output_of("ip route; ip -6 route"), before);
+}
+
+TEST_F(NetlinkRoutes, AForeignRouteAheadOfOursIsNotReplaced) {
+    Route route = unicast("10.1.0.0/24", 5);
+    add(route);
+    run("ip route prepend 10.1.0.0/24 dev wg9 metric 5 proto 99 src 192.0.2.1");
+    const std::string before = output_of("ip route");
+    route.mtu = 1300;
+    const auto done = netlink_->add_route(route);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind(), ErrorKind::exists);
+    EXPECT_EQ(output_of("ip route"), before);
+}
+
+TEST_F(NetlinkRoutes, RemovesTheOneOfThatMetricAlone) {
+    for (const char* prefix : {"10.1.0.0/24", "fd01::/64"}) {
+        const Route plain = unicast(prefix);
+        const Route backup = unicast(prefix, kBackupMetric);
+        const Route twin = unreachable(prefix, kBackupMetric + 1);
+        add(backup);
+        add(twin);
+        EXPECT_TRUE(netlink_->remove_route(plain));
+        EXPECT_THAT(ours(), testing::UnorderedElementsAre(backup, twin));
+        add(plain);
+        EXPECT_TRUE(netlink_->remove_route(plain));
+        EXPECT_THAT(ours(), testing::UnorderedElementsAre(backup, twin));
+        EXPECT_TRUE(netlink_->remove_route(backup));
+        EXPECT_THAT(ours(), testing::ElementsAre(twin));
+        EXPECT_TRUE(netlink_->remove_route(twin));
+    }
+}
+
+TEST_F(NetlinkRoutes, ListsForeignRoutesOneForEachNextHop) {
+    run("ip route add 10.9.0.0/16 dev wg9");
+    run("ip route add default proto 99 nexthop via 10.9.0.1 dev wg9 nexthop via 10.9.0.2 dev wg9");
+    run("ip -6 route add fd09::/64 dev wg9");
+    run("ip -6 route add default proto 99 nexthop via fd09::1 dev wg9 nexthop via fd09::2 dev wg9");
+    run("ip route add 10.8.0.0/16 dev wg9 table 77 proto 99");
+    const auto routes = netlink_->routes(99);
+    ASSERT_TRUE(routes) << routes.error().message();
+    std::vector<std::string> gateways;
+    for (const Route& route : *routes) {
+        EXPECT_EQ(route.ifindex, ifindex_);
+        EXPECT_TRUE(route.prefix.is_default());
+        gateways.push_back(route.gateway ? route.gateway->to_string() : "none");
+    }
+    EXPECT_THAT(gateways, testing::UnorderedElementsAre("10.9.0.1", "10.9.0.2", "fd09::1", "fd09::2"));
+    EXPECT_THAT(ours(), IsEmpty());
+}
+
+TEST_F(NetlinkRoutes, ReadsATableOverManyMessages) {
+    run("seq 0 3999 | awk '{ printf \"route add 10.200.%d.%d/32 dev wg9 proto 99\\n\", $1 / 250, $1 % 250 }' "
+        "|"
+        " ip -batch -");
+    const auto routes = netlink_->routes(99);
+    ASSERT_TRUE(routes) << routes.error().message();
+    EXPECT_EQ(routes->size(), 4000U);
+    // Replacing looks through all of them.
+    Route route = unicast("10.1.0.0/24", 5);
+    add(route);
+    route.mtu = 1300;
+    add(route);
+    EXPECT_THAT(ours(), testing::ElementsAre(route));
+}
+
+TEST_F(NetlinkRoutes, FindsTheWayToAnAddress) {
+    Route route = unicast("10.1.0.0/24");
+    route.preferred_source = *IpAddress::parse("192.0.2.1");
+    add(route);
+    add(unicast("fd01::/64"));
+    add(unreachable("10.2.0.0/24", 0));
+    run("ip route add 10.3.0.0/24 dev wg9 table 77 && ip rule add fwmark 0x10 lookup 77");
+
+    const auto way = netlink_->route_to(*IpAddress::parse("10.1.0.7"));
+    ASSERT_TRUE(way) << way.error().message();
+    EXPECT_EQ(way->ifindex, ifindex_);
+    EXPECT_EQ(way->prefix.to_string(), "10.1.0.7/32");
+    EXPECT_EQ(way->preferred_source, IpAddress::parse("192.0.2.1").value());
+    const auto way6 = netlink_->route_to(*IpAddress::parse("fd01::7"));
+    ASSERT_TRUE(way6) << way6.error().message();
+    EXPECT_EQ(way6->ifindex, ifindex_);
+
+    const auto marked = netlink_->route_to(*IpAddress::parse("10.3.0.7"), 0x10);
+    ASSERT_TRUE(marked) << marked.error().message();
+    EXPECT_EQ(marked->table, 77U);
+    for (const char* nowhere : {"10.3.0.7", "10.2.0.1", "fd99::1"}) {
+        const auto none = netlink_->route_to(*IpAddress::parse(nowhere));
+        ASSERT_FALSE(none) << nowhere;
+        EXPECT_EQ(none.error().kind(), ErrorKind::not_found) << none.error().message();
+    }
+}
+
+TEST_F(NetlinkRoutes, SaysWhyTheKernelRefuses) {
+    Route route = unicast("10.1.0.0/24");
+    route.preferred_source = *IpAddress::parse("198.51.100.1");
+    const auto done = netlink_->add_route(route);
+    ASSERT_FALSE(done);
+    EXPECT_EQ(done.error().kind(), ErrorKind::invalid);
+    EXPECT_THAT(done.error().message(), HasSubstr("10.1.0.0/24"));
+
+    Route gone = unicast("10.1.0.0/24");
+    gone.ifindex = 4711;
+    EXPECT_EQ(netlink_->add_route(gone).error().kind(), ErrorKind::not_found);
+    Route ownerless = unicast("10.1.0.0/24");
+    ownerless.protocol = 0;
+    EXPECT_EQ(netlink_->add_route(ownerless).error().kind(), ErrorKind::invalid);
+    EXPECT_EQ(netlink_->remove_route(ownerless).error().kind(), ErrorKind::invalid);
+}
+
+}  // namespace
+}  // namespace wglan

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+// A ControlProvider that shows a mesh of made-up values, for the tests of the servers and wglanctl.
+#pragma once
+
+#include "agent/control/explain.h"
+#include "agent/control/views.h"
+
+namespace wglan::test {
+
+inline constexpr UnixTime kNow = 1'800'000'000;
+
+PublicKey test_key(std::uint8_t byte);  // 32 times that byte
+Prefix prefix(const char* text);        // throws on a bad one
+IpAddress address(const char* text);
+Endpoint endpoint(const char* text);
+
+StatusView sample_status();  // node1: node2 is up, node3 is down
+RoutesView sample_routes();
+
+// Every answer can be changed before it is asked for.
+struct FakeControl : ControlProvider {
+    FakeControl();
+
+    StatusView status() override { return status_view; }
+    RoutesView routes() override { return routes_view; }
+    Result<Explanation> explain(const ExplainRequest& request) override;
+    Result<RecordView> record() override { return record_view; }
+    KeysView keys() override { return keys_view; }
+    MetricsView metrics() override { return metrics_view; }
+    Readiness ready() override { return readiness; }
+    Result<> reload() override {
+        ++reloads;
+        return reload_result;
+    }
+
+    StatusView status_view;
+    RoutesView routes_view;
+    ExplainState explain_state;
+    std::optional<ExplainRequest> asked;
+    Result<RecordView> record_view;
+    KeysView keys_view;
+    MetricsView metrics_view;
+    Readiness readiness;
+    Result<> reload_result;
+    int reloads = 0;
+};
+
+// Stands still at kNow.
+struct FixedClock : Clock {
+    SteadyTime now() const override { return {}; }
+    UnixTime unix_now() const override { return kNow; }
+};
+
+}  // namespace wglan::test
