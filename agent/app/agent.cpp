@@ -15,15 +15,7 @@
 namespace wglan {
 namespace {
 
-constexpr Milliseconds kFirstPoll{50};  // right after a change: a handshake takes one round trip
-constexpr Milliseconds kFrequentPoll{200};
-constexpr Milliseconds kSearchingPoll{1000};
-constexpr Milliseconds kQuietPoll{5000};
-constexpr Seconds kFirstFor{1};
-constexpr Seconds kFrequentFor{3};
-constexpr Milliseconds kQuickCheck{1500};
 constexpr Milliseconds kPredecessorLeaves{1500};
-constexpr Seconds kDriftCheck{60};
 
 Result<std::unique_ptr<WireGuard>> choose_backend(const Config& config, Netlink& netlink) {
     const LinkMaker links{[&netlink](const std::string& name) { return netlink.create_wireguard(name); },
@@ -60,6 +52,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       drift_timer_(io),
       minute_timer_(io),
       retry_timer_(io),
+      remember_timer_(io),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
     settings_.file = input_.file;
     settings_.loaded = system_clock().unix_now();
@@ -230,14 +223,16 @@ void Agent::start_sources() {
 void Agent::on_source(SourceUpdate update) {
     if (stopped_) return;
     const SteadyTime now = system_clock().now();
+    bool one_record = false;
     switch (update.kind) {
         case SourceUpdate::Kind::snapshot:
             for (const Tombstone& tombstone : update.tombstones) registry_.tombstone(tombstone);
             registry_.snapshot(update.source, std::move(update.records), now);
             break;
         case SourceUpdate::Kind::put:
+            one_record = true;
             for (SourcedRecord& record : update.records) {
-                forgive(record.record.identity);
+                if (forgive(record.record.identity)) one_record = false;
                 registry_.put(std::move(record), now);
             }
             break;
@@ -263,14 +258,20 @@ void Agent::on_source(SourceUpdate update) {
             }
             break;
     }
+    if (one_record) {
+        one_put_ = true;
+        reconcile_soon();
+        return;
+    }
     merge_dirty_ = true;
     mark_dirty();
 }
 
-// What this identity said wrong before is of no interest any more.
-void Agent::forgive(const IdentityKey& identity) {
+// What this identity said wrong before is of no interest any more. True if there was something.
+bool Agent::forgive(const IdentityKey& identity) {
+    if (source_refusals_.empty()) return false;
     const std::string name = to_string(identity);
-    std::erase_if(source_refusals_, [&](const auto& item) { return item.second.peer == name; });
+    return std::erase_if(source_refusals_, [&](const auto& item) { return item.second.peer == name; }) > 0;
 }
 
 void Agent::watch_netlink() {
@@ -317,42 +318,7 @@ void Agent::on_netlink() {
         });
 }
 
-// Called again when a search begins, which may bring the next look forward but never puts it off.
-void Agent::poll_later() {
-    const auto since = system_clock().now() - manager_.last_change();
-    const Milliseconds delay = !manager_.searching()  ? kQuietPoll
-                               : since < kFirstFor    ? kFirstPoll
-                               : since < kFrequentFor ? kFrequentPoll
-                                                      : kSearchingPoll;
-    const auto when = Timer::clock_type::now() + delay;
-    if (poll_pending_ && poll_timer_.expiry() <= when) return;
-    poll_timer_.expires_at(when);
-    poll_pending_ = true;
-    poll_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (error || stopped_) return;
-        poll_pending_ = false;
-        poll();
-        poll_later();
-    });
-}
-
-// WireGuard tells nobody of handshakes: it has to be asked.
-void Agent::poll() {
-    auto device = wireguard_->dump();
-    if (!device) {
-        spdlog::warn("WireGuard: {}", device.error().message());
-        checking_drift_ = true;
-        mark_dirty();
-        return;
-    }
-    observe_device(*device);
-    const auto changed = manager_.tick(system_clock().now(), system_clock().unix_now());
-    if (changed.empty()) return;
-    merge_dirty_ = true;  // who is up decides who owns what
-    mark_dirty();
-}
-
-void Agent::observe_device(const WgDevice& device) {
+void Agent::observe_peers(const WgDevice& device) {
     const SteadyTime now = system_clock().now();
     const UnixTime unix_now = system_clock().unix_now();
     std::set<PublicKey> there;
@@ -367,61 +333,14 @@ void Agent::observe_device(const WgDevice& device) {
         gone.peer.key = key;
         manager_.observe(gone, now, unix_now);
     }
+}
+
+void Agent::observe_device(WgDevice device) {
+    observe_peers(device);
     // A port that the kernel chose is announced once it is known.
     const bool port_changed = observed_.wireguard && observed_.wireguard->listen_port != device.listen_port;
-    observed_.wireguard = device;
+    observed_.wireguard = std::move(device);
     if (port_changed) mark_dirty();
-}
-
-// What no event tells of: programs detached, settings of wglan0 changed. Cheap enough to look often.
-void Agent::check_later() {
-    check_timer_.expires_after(kQuickCheck);
-    check_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (error || stopped_) return;
-        (void)dataplane_->heartbeat();
-        if (observed_valid_ && !checking_drift_ && observed_.interface) {
-            const int ifindex = observed_.interface->link.ifindex;
-            const auto attachments = dataplane_->attachments();
-            const auto filter = netlink_->rp_filter(ifindex);
-            const auto forwards = netlink_->forwarding(ifindex, Family::v4);
-            if ((attachments && *attachments != observed_.attachments) ||
-                (filter && *filter != observed_.interface->rp_filter) ||
-                (forwards && *forwards != observed_.interface->forwarding4)) {
-                checking_drift_ = true;
-                mark_dirty();
-            }
-        }
-        check_later();
-    });
-}
-
-void Agent::drift_later() {
-    drift_timer_.expires_after(kDriftCheck);
-    drift_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (error || stopped_) return;
-        checking_drift_ = facts_dirty_ = true;
-        mark_dirty();
-        drift_later();
-    });
-}
-
-void Agent::every_minute() {
-    minute_timer_.expires_after(Seconds(30));
-    minute_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (error || stopped_) return;
-        names_.keep_only(names_in_use());
-        names_.refresh(system_clock().now());
-        // `issued` is renewed every 6 h; readers refuse what is older than a day.
-        if (own_record_.issued != 0 && system_clock().unix_now() - own_record_.issued > 6 * 3600) {
-            own_record_ = Record{};
-            mark_dirty();
-        }
-        if (merged_.next_expiry && *merged_.next_expiry <= system_clock().now()) {
-            merge_dirty_ = true;
-            mark_dirty();
-        }
-        every_minute();
-    });
 }
 
 void Agent::stop() {
@@ -436,8 +355,8 @@ void Agent::stop() {
     }
     if (file_watch_) file_watch_->stop();
     names_.stop();
-    for (Timer* timer :
-         {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_, &retry_timer_})
+    for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
+                         &retry_timer_, &remember_timer_})
         timer->cancel();
     if (monitor_stream_) {
         boost::system::error_code ignored;

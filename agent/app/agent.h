@@ -57,7 +57,7 @@ public:
 private:
     using Timer = asio::steady_timer;
 
-    // agent.cpp: start, events, timers
+    // agent.cpp: start, events
     Result<> open_adapters();
     Result<> open_servers();
     Result<IpAddress> choose_overlay_address();
@@ -65,17 +65,23 @@ private:
     void watch_netlink();
     void on_netlink();
     void on_source(SourceUpdate update);
-    void forgive(const IdentityKey& identity);
+    bool forgive(const IdentityKey& identity);
+    void phase(const char* name, SteadyTime since);
+
+    // agent_timers.cpp
     void poll_later();
     void poll();
     void check_later();
     void drift_later();
     void every_minute();
-    void phase(const char* name, SteadyTime since);
+    void remember_later();
 
     // agent_reconcile.cpp: from news to plans
-    void mark_dirty();
+    void mark_dirty();      // everything is to be looked at again
+    void reconcile_soon();  // with all that came until then
     void reconcile();
+    void reconcile_all();
+    bool reconcile_one();
     void retry_later();
     bool refresh_facts();
     void refresh_record();
@@ -83,15 +89,19 @@ private:
     void merge();
     OwnClaims own_claims() const;
     std::set<std::string> names_in_use() const;
-    Desired desired();
+    Desired desired(const std::vector<Peer>& peers);
     bool knowledge_complete() const;
-    void carry_out(const Desired& desired, Plan plan);
+    // Applies the plan; true if all of it was done.
+    bool carry_out(const Plan& plan, Kernel::Outcome& outcome);
+    void note_attachments(const Desired& desired, const std::vector<Attachment>& attached);
     void note_errors(const std::vector<std::string>& errors);
     void remember();
-    void derive_other_address();
+    bool derive_other_address();
     std::vector<PeerInput> peer_inputs() const;
+    PeerInput peer_input(const Peer& peer) const;
     std::vector<Endpoint> endpoints_of(const Peer& peer) const;
-    void observe_device(const WgDevice& device);
+    void observe_device(WgDevice device);
+    void observe_peers(const WgDevice& device);
 
     // agent_views.cpp
     void look_now();
@@ -139,14 +149,17 @@ private:
     bool facts_dirty_ = true;
     bool merge_dirty_ = true;
     bool checking_drift_ = false;  // a full look because something may have been changed by others
-    bool dirty_ = false;
+    bool dirty_ = false;           // a reconciliation is on its way
+    bool all_dirty_ = false;       // ... for more than records that were put
+    bool one_put_ = false;         // records were put since the last merge
     bool poll_pending_ = false;
+    bool remember_pending_ = false;
     bool stopped_ = false;
     bool first_reconcile_done_ = false;
     std::map<std::string, Refusal> source_refusals_;  // by source and peer
     std::vector<std::string> errors_, host_warnings_;
 
-    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_;
+    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
     Backoff retry_;
 

@@ -8,6 +8,7 @@
 #include "agent/app/own_record.h"
 #include "agent/app/wiring.h"
 #include "agent/model/overlay_address.h"
+#include "agent/reconcile/part.h"
 
 namespace wglan {
 namespace {
@@ -44,6 +45,11 @@ bool same_content(Record a, Record b) {
 }  // namespace
 
 void Agent::mark_dirty() {
+    all_dirty_ = true;
+    reconcile_soon();
+}
+
+void Agent::reconcile_soon() {
     if (dirty_ || stopped_) return;
     dirty_ = true;
     debounce_.expires_after(kDebounce);
@@ -126,24 +132,29 @@ std::vector<Endpoint> Agent::endpoints_of(const Peer& peer) const {
     return list;
 }
 
-std::vector<PeerInput> Agent::peer_inputs() const {
-    std::vector<PeerInput> inputs;
-    const auto cached = sources_ ? sources_->good_endpoints() : std::map<PublicKey, Endpoint>{};
-    for (const Peer& peer : merged_.peers) {
-        PeerInput input;
-        input.key = peer.public_key;
-        input.candidates = endpoints_of(peer);
-        // Where it was last reached is the best guess of all.
-        if (const auto it = cached.find(peer.public_key); it != cached.end() && !peer.candidates.empty()) {
+PeerInput Agent::peer_input(const Peer& peer) const {
+    PeerInput input;
+    input.key = peer.public_key;
+    input.candidates = endpoints_of(peer);
+    // Where it was last reached is the best guess of all.
+    if (sources_ && !peer.candidates.empty()) {
+        const auto& cached = sources_->good_endpoints();
+        if (const auto it = cached.find(peer.public_key); it != cached.end()) {
             std::erase(input.candidates, it->second);
             input.candidates.insert(input.candidates.begin(), it->second);
         }
-        input.keepalive_s = peer.keepalive_s.value_or(config_.peers.keepalive_s);
-        input.agentless = peer.agentless;
-        input.yields = !peer.agentless && peer.public_key < identity_.public_key;
-        input.was_up = adopted_up_.contains(peer.public_key);
-        inputs.push_back(std::move(input));
     }
+    input.keepalive_s = peer.keepalive_s.value_or(config_.peers.keepalive_s);
+    input.agentless = peer.agentless;
+    // Whatever runs there: two agents may know each other by static entries alone.
+    input.yields = peer.public_key < identity_.public_key;
+    input.was_up = adopted_up_.contains(peer.public_key);
+    return input;
+}
+
+std::vector<PeerInput> Agent::peer_inputs() const {
+    std::vector<PeerInput> inputs;
+    for (const Peer& peer : merged_.peers) inputs.push_back(peer_input(peer));
     return inputs;
 }
 
@@ -151,9 +162,13 @@ void Agent::merge() {
     const SteadyTime now = system_clock().now();
     const auto before = merged_.refused;
     depended_on_ = service_addresses(config_, names_);
-    merged_ =
-        registry_.merge(own_claims(), [this](const PublicKey& key) { return manager_.state(key); }, now);
-    merge_dirty_ = false;
+    const auto run = [&] {
+        return registry_.merge(
+            own_claims(), [this](const PublicKey& key) { return manager_.state(key); }, now);
+    };
+    merged_ = run();
+    if (merged_.own_address_taken && derive_other_address()) merged_ = run();
+    merge_dirty_ = one_put_ = false;
     // A peer whose preshared key can't be read is not configured without it.
     std::erase_if(merged_.peers, [&](const Peer& peer) {
         auto print = secrets_.fingerprint_of(peer);
@@ -166,40 +181,36 @@ void Agent::merge() {
     for (const Refusal& refusal : merged_.refused)
         if (!std::binary_search(before.begin(), before.end(), refusal))
             spdlog::warn("refused {} of {}: {}", refusal.prefix, refusal.peer, refusal.reason);
-    if (merged_.own_address_taken) derive_other_address();
     manager_.set_peers(peer_inputs(), now);
-    if (observed_.wireguard) {
-        const WgDevice device = *observed_.wireguard;
-        observe_device(device);
-    }
+    if (observed_.wireguard) observe_peers(*observed_.wireguard);
     (void)manager_.tick(now, system_clock().unix_now());
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
 }
 
-void Agent::derive_other_address() {
+// Two nodes with one MAC derive the same address. False where there is no other to take.
+bool Agent::derive_other_address() {
     const IpAddress other = key_address(overlay_network_, identity_.public_key);
-    if (other == overlay_) return;
+    if (other == overlay_) return false;
     spdlog::warn("{} is also the address of another node (a MAC that repeats); this node takes {}",
                  overlay_.to_string(), other.to_string());
     overlay_ = other;
     if (auto stored = state_dir_.store_address(overlay_); !stored)
         note_errors({"store the overlay address: " + stored.error().message()});
-    merged_ = registry_.merge(
-        own_claims(), [this](const PublicKey& key) { return manager_.state(key); }, system_clock().now());
     refresh_record();
+    return true;
 }
 
 bool Agent::knowledge_complete() const { return sources_ && sources_->complete(); }
 
-Desired Agent::desired() {
+Desired Agent::desired(const std::vector<Peer>& peers) {
     const DesiredInput input{
         config_,
         facts_,
         identity_.public_key,
         overlay_,
         overlay_network_,
-        merged_.peers,
+        peers,
         manager_,
         ids_,
         [this](const Peer& peer) { return secrets_.fingerprint_of(peer).value_or(SecretFingerprint{}); },
@@ -218,6 +229,44 @@ void Agent::retry_later() {
 void Agent::reconcile() {
     dirty_ = false;
     const SteadyTime since = system_clock().now();
+    if (!reconcile_one()) reconcile_all();
+    if (!first_reconcile_done_) return;
+    reconcile_times_.observe(std::chrono::duration<double>(system_clock().now() - since).count());
+    remember_later();
+}
+
+// One record was put and nothing else happened: what a whole pass would do, for that peer alone.
+bool Agent::reconcile_one() {
+    if (!one_put_ || all_dirty_ || merge_dirty_ || facts_dirty_ || checking_drift_ || !observed_valid_ ||
+        !first_reconcile_done_ || !knowledge_complete() || service_addresses(config_, names_) != depended_on_)
+        return false;
+    const auto touched = registry_.merge_one(own_claims(), merged_);
+    merge_dirty_ = true;  // until this went well
+    if (!touched) return false;
+    const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
+                                   [&](const Peer& p) { return p.public_key == touched->key; });
+    Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
+    manager_.set_peer(peer_input(*peer), system_clock().now());
+    Desired after = desired({*peer});
+    keep_differences(before, after);
+    // A peer that roamed to where this one is or was has a part in it.
+    for (const Desired* one : {&before, &after})
+        for (const SteerEndpoint& steered : one->steer_endpoints)
+            if (manager_.other_at(steered.endpoint.address, touched->key)) return false;
+    Observed part = part_of(observed_, before, after);
+    const Plan plan = diff(after, part);
+    merge_dirty_ = one_put_ = false;
+    if (manager_.searching()) poll_later();
+    if (plan.empty()) return true;
+    Kernel::Outcome outcome;
+    if (!carry_out(plan, outcome)) return true;
+    put_back(observed_, before, after, assume_applied(after, std::move(part)));
+    note_attachments(after, outcome.attached);
+    return true;
+}
+
+void Agent::reconcile_all() {
+    all_dirty_ = false;
     if (facts_dirty_ && !refresh_facts()) {
         retry_later();
         return;
@@ -237,64 +286,66 @@ void Agent::reconcile() {
         observed_valid_ = true;
         checking_drift_ = false;
         if (observed_.wireguard) {
-            const WgDevice device = *observed_.wireguard;
-            observe_device(device);
+            observe_peers(*observed_.wireguard);
             if (!manager_.tick(system_clock().now(), system_clock().unix_now()).empty()) merge_dirty_ = true;
         }
     }
-    if (merge_dirty_) merge();
-    const Desired wanted = desired();
+    if (merge_dirty_ || one_put_) merge();
+    const Desired wanted = desired(merged_.peers);
     Plan plan = diff(wanted, observed_);
-    if (!knowledge_complete()) plan = without_removals(std::move(plan));
-    if (!plan.empty()) {
-        if (repairing) {
-            drift_repairs_ += plan.size();
-            spdlog::warn("repairing what others changed");
-        }
-        carry_out(wanted, std::move(plan));
-    } else {
-        note_errors({});
-    }
-    reconcile_times_.observe(std::chrono::duration<double>(system_clock().now() - since).count());
+    const bool all_known = knowledge_complete();
+    if (!all_known) plan = without_removals(std::move(plan));
     first_reconcile_done_ = true;
-    remember();
+    if (plan.empty()) {
+        note_errors({});
+        return;
+    }
+    if (repairing) {
+        drift_repairs_ += plan.size();
+        spdlog::warn("repairing what others changed");
+    }
+    Kernel::Outcome outcome;
+    if (!carry_out(plan, outcome)) return;
+    if (!all_known) {
+        observed_valid_ = false;  // what was kept isn't in `wanted`: look again next time
+        return;
+    }
+    observed_ = assume_applied(wanted, std::move(observed_));
+    note_attachments(wanted, outcome.attached);
 }
 
-void Agent::carry_out(const Desired& wanted, Plan plan) {
+bool Agent::carry_out(const Plan& plan, Kernel::Outcome& outcome) {
     const auto lines = describe(plan, config_.interface.name);
     for (std::size_t i = 0; i < lines.size() && i < kLoggedLines; ++i) spdlog::info("{}", lines[i]);
     if (lines.size() > kLoggedLines) spdlog::info("... and {} changes more", lines.size() - kLoggedLines);
-    const bool all_of_it = knowledge_complete();
-    Kernel::Outcome outcome = kernel_->apply(plan);
+    outcome = kernel_->apply(plan);
     note_errors(outcome.errors);
     if (outcome.observe_again) {
         // The device is there now; what it carries comes with the next look.
         observed_valid_ = false;
         mark_dirty();
-        return;
+        return false;
     }
     if (!outcome.complete) {
         ++reconcile_errors_;
         observed_valid_ = false;
         retry_later();
-        return;
+        return false;
     }
     retry_.reset();
-    if (!all_of_it) {
-        observed_valid_ = false;  // what was kept isn't in `wanted`: look again next time
-        return;
-    }
-    observed_ = assume_applied(wanted, std::move(observed_));
-    std::erase_if(observed_.attachments, [&](const Attachment& attachment) {
+    return true;
+}
+
+void Agent::note_attachments(const Desired& wanted, const std::vector<Attachment>& attached) {
+    std::vector<Attachment>& known = observed_.attachments;
+    std::erase_if(known, [&](const Attachment& attachment) {
         const bool tunnel = observed_.interface && attachment.ifindex == observed_.interface->link.ifindex;
         return !tunnel && std::none_of(wanted.uplinks.begin(), wanted.uplinks.end(),
                                        [&](const Uplink& u) { return u.ifindex == attachment.ifindex; });
     });
-    for (const Attachment& attachment : outcome.attached)
-        if (std::find(observed_.attachments.begin(), observed_.attachments.end(), attachment) ==
-            observed_.attachments.end())
-            observed_.attachments.push_back(attachment);
-    std::sort(observed_.attachments.begin(), observed_.attachments.end());
+    for (const Attachment& attachment : attached)
+        if (std::find(known.begin(), known.end(), attachment) == known.end()) known.push_back(attachment);
+    std::sort(known.begin(), known.end());
 }
 
 void Agent::note_errors(const std::vector<std::string>& errors) {

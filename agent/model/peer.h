@@ -40,7 +40,7 @@ struct Peer {
     std::vector<OwnedPrefix> prefixes;  // sorted by prefix; what it may receive, address included
     std::vector<Candidate> candidates;  // best first, without duplicates
     std::map<std::string, std::string> labels;
-    std::vector<std::string> sources;          // names of the sources that tell of it
+    std::vector<std::string> sources;          // names of the sources that tell of it, sorted
     std::optional<std::uint16_t> keepalive_s;  // overrides peers.keepaliveSeconds
     std::string preshared_key_file;
     bool agentless = false;  // static: judged by handshakes alone

@@ -17,37 +17,51 @@ std::string seconds_text(SteadyTime::duration age) {
 PeerManager::PeerManager(Backoff::Random random, LivenessTimes times)
     : random_(std::move(random)), times_(times) {}
 
+PeerManager::Entry PeerManager::make_entry(const PeerInput& input, SteadyTime now) {
+    Entry entry(input, Backoff(times_.round_first, times_.round_most, random_));
+    entry.ever_up = input.was_up;
+    entry.last_rx = now;
+    entry.last_tx_change = now;
+    if (input.was_up) {
+        entry.status.state = PeerState::down;
+        entry.status.reason = "no handshake seen since the agent started";
+    } else {
+        entry.status.reason =
+            input.candidates.empty() ? "no endpoint known: waiting for it to call" : "no handshake yet";
+    }
+    if (input.yields && !input.candidates.empty() && input.keepalive_s > 0)
+        entry.hold_until = now + times_.yield_time;
+    start_search(entry, now);
+    return entry;
+}
+
+void PeerManager::renew(Entry& entry, const PeerInput& input, SteadyTime now) {
+    const bool changed = entry.input.candidates != input.candidates;
+    const bool was_up = entry.input.was_up;
+    entry.input = input;
+    entry.input.was_up = was_up;
+    if (changed && entry.status.state != PeerState::up) start_search(entry, now);
+}
+
 void PeerManager::set_peers(const std::vector<PeerInput>& peers, SteadyTime now) {
     std::map<PublicKey, Entry> next;
     for (const PeerInput& input : peers) {
         auto node = peers_.extract(input.key);
         if (node.empty()) {
-            Entry entry(input, Backoff(times_.round_first, times_.round_most, random_));
-            entry.ever_up = input.was_up;
-            entry.last_rx = now;
-            entry.last_tx_change = now;
-            if (input.was_up) {
-                entry.status.state = PeerState::down;
-                entry.status.reason = "no handshake seen since the agent started";
-            } else {
-                entry.status.reason = input.candidates.empty() ? "no endpoint known: waiting for it to call"
-                                                               : "no handshake yet";
-            }
-            if (input.yields && !input.candidates.empty() && input.keepalive_s > 0)
-                entry.hold_until = now + times_.yield_time;
-            start_search(entry, now);
-            next.emplace(input.key, std::move(entry));
+            next.emplace(input.key, make_entry(input, now));
             continue;
         }
-        Entry& entry = node.mapped();
-        const bool changed = entry.input.candidates != input.candidates;
-        const bool was_up = entry.input.was_up;
-        entry.input = input;
-        entry.input.was_up = was_up;
-        if (changed && entry.status.state != PeerState::up) start_search(entry, now);
+        renew(node.mapped(), input, now);
         next.insert(std::move(node));
     }
     peers_ = std::move(next);
+}
+
+void PeerManager::set_peer(const PeerInput& peer, SteadyTime now) {
+    if (const auto it = peers_.find(peer.key); it != peers_.end())
+        renew(it->second, peer, now);
+    else
+        peers_.emplace(peer.key, make_entry(peer, now));
 }
 
 void PeerManager::start_search(Entry& entry, SteadyTime now) {
@@ -243,6 +257,13 @@ std::optional<Endpoint> PeerManager::wanted_endpoint(const PublicKey& key) const
 std::optional<Endpoint> PeerManager::endpoint_in_use(const PublicKey& key) const {
     const auto it = peers_.find(key);
     return it == peers_.end() ? std::nullopt : it->second.status.endpoint;
+}
+
+bool PeerManager::other_at(const IpAddress& address, const PublicKey& key) const {
+    return std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
+        const auto& endpoint = item.second.status.endpoint;
+        return endpoint && endpoint->address == address && item.first != key;
+    });
 }
 
 std::optional<PeerStatus> PeerManager::status(const PublicKey& key) const {

@@ -61,6 +61,8 @@ public:
 
     // The whole set. A peer whose candidates changed starts over with them, unless it is up.
     void set_peers(const std::vector<PeerInput>& peers, SteadyTime now);
+    // One peer of the set, or one more.
+    void set_peer(const PeerInput& peer, SteadyTime now);
     // What a dump of the device says of one peer (zeros: the device has no such peer). Unknown keys are
     // ignored.
     void observe(const WgObservedPeer& seen, SteadyTime now, UnixTime unix_now);
@@ -77,6 +79,8 @@ public:
     std::optional<Endpoint> wanted_endpoint(const PublicKey& key) const;
     // The endpoint WireGuard uses, as the last dump had it.
     std::optional<Endpoint> endpoint_in_use(const PublicKey& key) const;
+    // True if WireGuard reaches another peer than `key` at this address.
+    bool other_at(const IpAddress& address, const PublicKey& key) const;
     std::optional<PeerStatus> status(const PublicKey& key) const;
     // True while some peer isn't up: the device wants to be looked at often.
     bool searching() const;
@@ -107,6 +111,8 @@ private:
         bool seen = false;
     };
 
+    Entry make_entry(const PeerInput& input, SteadyTime now);
+    void renew(Entry& entry, const PeerInput& input, SteadyTime now);
     void start_search(Entry& entry, SteadyTime now);
     void advance_search(Entry& entry, SteadyTime now);
     void judge(Entry& entry, SteadyTime now, UnixTime unix_now);

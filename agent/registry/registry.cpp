@@ -88,6 +88,27 @@ void settle_names(std::vector<Draft>& drafts, const OwnClaims& own, const Livene
     incumbents = std::move(next);
 }
 
+Statement statement_of(const Draft& draft) {
+    Statement said;
+    for (const Claim& claim : draft.claims) said.claims.push_back(claim.prefix);
+    for (const Candidate& candidate : draft.peer.candidates) {
+        if (const auto endpoint = candidate.where.endpoint())
+            said.endpoints.push_back(endpoint->address);
+        else
+            said.names = true;
+    }
+    return said;
+}
+
+// An address that this node depends on changes what others may have, and how they are steered.
+bool depends_on(const OwnClaims& own, const Statement& said) {
+    return std::any_of(own.depended_on.begin(), own.depended_on.end(), [&](const IpAddress& address) {
+        return std::find(said.endpoints.begin(), said.endpoints.end(), address) != said.endpoints.end() ||
+               std::any_of(said.claims.begin(), said.claims.end(),
+                           [&](const Prefix& prefix) { return prefix.contains(address); });
+    });
+}
+
 }  // namespace
 
 Registry::NodeKey Registry::key_of(const Record& record) {
@@ -104,7 +125,16 @@ bool Registry::withdrawn(const Record& record) const {
     return it != tombstones_.end() && record.sequence <= it->second.sequence;
 }
 
+bool OwnClaims::same_as(const OwnClaims& other) const {
+    const auto all = [](const OwnClaims& own) {
+        return std::tie(own.name, own.public_key, own.identity, own.address, own.node_addresses, own.gateways,
+                        own.prefixes, own.networks, own.depended_on);
+    };
+    return all(*this) == all(other);
+}
+
 void Registry::snapshot(const std::string& source, std::vector<SourcedRecord> records, SteadyTime now) {
+    whole_ = true;
     std::set<NodeKey> named;
     for (SourcedRecord& said : records) {
         named.insert(key_of(said.record));
@@ -125,10 +155,13 @@ void Registry::snapshot(const std::string& source, std::vector<SourcedRecord> re
 
 void Registry::put(SourcedRecord said, SteadyTime now) {
     if (!said.record.identity.is_zero() && withdrawn(said.record)) return;
-    Node& node = nodes_[key_of(said.record)];
+    const NodeKey key = key_of(said.record);
+    put_.insert(key);
+    Node& node = nodes_[key];
     // What the cache says is a memory: it keeps nobody alive.
     std::optional<SteadyTime> absent;
     if (said.kind == SourceKind::cache) absent = now;
+    if (said.kind != SourceKind::service) whole_ = true;
     const std::string source = said.source;
     const auto it = node.find(source);
     if (it != node.end() && it->second.said.record.sequence > said.record.sequence) return;
@@ -136,6 +169,7 @@ void Registry::put(SourcedRecord said, SteadyTime now) {
 }
 
 void Registry::gone(const std::string& source, const IdentityKey& identity, SteadyTime now) {
+    whole_ = true;
     Record named;
     named.identity = identity;
     const auto node = nodes_.find(key_of(named));
@@ -145,6 +179,7 @@ void Registry::gone(const std::string& source, const IdentityKey& identity, Stea
 }
 
 void Registry::tombstone(const Tombstone& tombstone) {
+    whole_ = true;
     Tombstone& kept = tombstones_[tombstone.identity];
     if (tombstone.sequence < kept.sequence) return;
     kept = tombstone;
@@ -185,6 +220,30 @@ void Registry::forget(const Liveness& liveness, SteadyTime now, MergeResult& res
     });
 }
 
+const Record& Registry::newest(const Node& node) {
+    const Entry* best = nullptr;
+    for (const auto& [source, entry] : node)
+        if (best == nullptr || entry.said.record.sequence > best->said.record.sequence) best = &entry;
+    return best->said.record;
+}
+
+void Registry::add_node(Draft& draft, const Node& node) {
+    const Record& record = newest(node);
+    draft.peer.public_key = record.public_key;
+    if (draft.peer.name.empty() || record.identity.is_zero()) draft.peer.name = record.name;
+    // What the cache remembers comes last: a claim is named after who confirms it now.
+    for (const bool cached : {false, true})
+        for (const auto& [source, entry] : node) {
+            if ((entry.said.kind == SourceKind::cache) != cached) continue;
+            // An older record at another source adds nothing but its name.
+            if (entry.said.record.sequence < record.sequence)
+                append_unique(draft.peer.sources, entry.said.source);
+            else
+                add_source(draft, entry.said);
+        }
+    std::sort(draft.peer.sources.begin(), draft.peer.sources.end());
+}
+
 // One draft a WireGuard key, from the freshest record of each node.
 std::vector<Draft> Registry::drafts(const OwnClaims& own, MergeResult& result) {
     std::vector<Draft> drafts;
@@ -196,19 +255,13 @@ std::vector<Draft> Registry::drafts(const OwnClaims& own, MergeResult& result) {
     // Incumbents of a key come first, so that a second identity can't take it.
     std::vector<const Node*> order;
     for (const auto& [key, node] : nodes_) order.push_back(&node);
-    const auto newest = [](const Node& node) {
-        const Entry* best = nullptr;
-        for (const auto& [source, entry] : node)
-            if (best == nullptr || entry.said.record.sequence > best->said.record.sequence) best = &entry;
-        return best;
-    };
     std::stable_partition(order.begin(), order.end(), [&](const Node* node) {
-        const Record& record = newest(*node)->said.record;
+        const Record& record = newest(*node);
         const auto it = ownership_.keys.find(record.public_key);
         return it != ownership_.keys.end() && it->second == record.identity;
     });
     for (const Node* node : order) {
-        const Record& record = newest(*node)->said.record;
+        const Record& record = newest(*node);
         if (!record.identity.is_zero() && record.identity == own.identity) continue;  // our own, coming back
         const bool is_static = record.identity.is_zero();
         if (!policy_.automatic_nodes && !is_static) continue;
@@ -223,36 +276,28 @@ std::vector<Draft> Registry::drafts(const OwnClaims& own, MergeResult& result) {
         }
         if (!is_static) owner->second = record.identity;
         const auto [at, fresh] = by_key.try_emplace(record.public_key, drafts.size());
-        if (fresh) {
-            Draft draft;
-            draft.peer.public_key = record.public_key;
-            drafts.push_back(std::move(draft));
-        }
-        Draft& draft = drafts[at->second];
-        if (draft.peer.name.empty() || is_static) draft.peer.name = record.name;
-        // What the cache remembers comes last: a claim is named after who confirms it now.
-        for (const bool cached : {false, true})
-            for (const auto& [source, entry] : *node) {
-                if ((entry.said.kind == SourceKind::cache) != cached) continue;
-                // An older record at another source adds nothing but its name.
-                if (entry.said.record.sequence < record.sequence)
-                    append_unique(draft.peer.sources, entry.said.source);
-                else
-                    add_source(draft, entry.said);
-            }
+        if (fresh) drafts.emplace_back();
+        add_node(drafts[at->second], *node);
+        merged_nodes_[key_of(record)] = record.public_key;
     }
     ownership_.keys = std::move(key_owners);
+    std::sort(drafts.begin(), drafts.end(),
+              [](const Draft& a, const Draft& b) { return a.peer.public_key < b.peer.public_key; });
     return drafts;
 }
 
 MergeResult Registry::merge(const OwnClaims& own, const Liveness& liveness, SteadyTime now) {
     MergeResult result;
     forget(liveness, now, result);
+    merged_nodes_.clear();
+    for (const auto& [key, node] : nodes_) merged_nodes_.emplace(key, PublicKey{});
     std::vector<Draft> all = drafts(own, result);
     settle_names(all, own, liveness, ownership_.names, result);
     settle_prefixes(all, policy_, own, liveness, ownership_.prefixes, result);
     for (Draft& draft : all)
         draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed, own);
+    index_.clear();
+    for (const Draft& draft : all) index_.set(draft.peer.public_key, statement_of(draft));
     refuse_steered_candidates(all, result);
     for (Draft& draft : all) result.peers.push_back(std::move(draft.peer));
     std::sort(result.peers.begin(), result.peers.end(), [](const Peer& a, const Peer& b) {
@@ -260,7 +305,76 @@ MergeResult Registry::merge(const OwnClaims& own, const Liveness& liveness, Stea
     });
     std::sort(result.refused.begin(), result.refused.end());
     result.refused.erase(std::unique(result.refused.begin(), result.refused.end()), result.refused.end());
+    merged_own_ = own;
+    merged_own_.reached_at = nullptr;
+    whole_ = false;
+    put_.clear();
     return result;
+}
+
+// The node that one put was about, if a merge of it alone may do.
+const Registry::Node* Registry::lone_put() const {
+    if (whole_ || put_.size() != 1 || !policy_.automatic_nodes) return nullptr;
+    const Node& node = nodes_.at(*put_.begin());
+    const bool plain = std::all_of(node.begin(), node.end(), [](const auto& entry) {
+        return entry.second.said.kind == SourceKind::service || entry.second.said.kind == SourceKind::cache;
+    });
+    // A static entry of the same key would be merged into it.
+    Record configured;
+    configured.public_key = newest(node).public_key;
+    return plain && !nodes_.contains(key_of(configured)) ? &node : nullptr;
+}
+
+std::optional<Registry::Touched> Registry::merge_one(const OwnClaims& own, MergeResult& last) {
+    const Node* node = lone_put();
+    if (node == nullptr || !own.same_as(merged_own_)) return std::nullopt;
+    const Record& record = newest(*node);
+    const PublicKey& key = record.public_key;
+    if (record.identity == own.identity || key == own.public_key || record.name == own.name)
+        return std::nullopt;
+    // The same node as before under the same key and name, or one that nobody has heard of.
+    const auto by_name = [](const Peer& peer, const std::string& name) { return peer.name < name; };
+    const auto at = std::lower_bound(last.peers.begin(), last.peers.end(), record.name, by_name);
+    const bool named = at != last.peers.end() && at->name == record.name;
+    const auto merged = merged_nodes_.find(*put_.begin());
+    const bool known = merged != merged_nodes_.end();
+    if (known != named || (known && (merged->second != key || at->public_key != key))) return std::nullopt;
+    if (!known &&
+        (index_.has(key) || ownership_.keys.contains(key) || ownership_.names.contains(record.name)))
+        return std::nullopt;
+    if (known && ownership_.keys.at(key) != record.identity) return std::nullopt;
+    if (std::any_of(last.refused.begin(), last.refused.end(),
+                    [&](const Refusal& refusal) { return refusal.peer == record.name; }))
+        return std::nullopt;
+
+    std::vector<Draft> drafts(1);
+    Draft& draft = drafts.front();
+    add_node(draft, *node);
+    MergeResult result;
+    std::map<Prefix, PublicKey> owned;
+    const auto unknown = [](const PublicKey&) { return PeerState::unknown; };
+    settle_prefixes(drafts, policy_, own, unknown, owned, result);
+    draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed, own);
+    const Statement says = statement_of(draft);
+    refuse_steered_candidates(drafts, result);
+    if (!result.refused.empty() || depends_on(own, says)) return std::nullopt;
+    if (says.names || !index_.concerns_only(key, says)) return std::nullopt;
+    Touched touched{key, std::nullopt};
+    if (known) {
+        const Statement& said = index_.said(key);
+        if (said.names || !index_.concerns_only(key, said)) return std::nullopt;
+        for (const Prefix& prefix : said.claims) ownership_.prefixes.erase(prefix);
+        touched.before = std::exchange(*at, std::move(draft.peer));
+    } else {
+        last.peers.insert(at, std::move(draft.peer));
+    }
+    ownership_.prefixes.merge(owned);
+    ownership_.names[record.name] = key;
+    ownership_.keys[key] = record.identity;
+    index_.set(key, says);
+    merged_nodes_[*put_.begin()] = key;
+    put_.clear();
+    return touched;
 }
 
 }  // namespace wglan

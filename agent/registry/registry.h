@@ -14,6 +14,7 @@
 // Absence alone never removes a peer that is up, and no other before `forget_after`.
 #pragma once
 
+#include <array>
 #include <functional>
 #include <map>
 #include <optional>
@@ -23,6 +24,7 @@
 
 #include "agent/base/clock.h"
 #include "agent/model/peer.h"
+#include "agent/registry/index.h"
 
 namespace wglan {
 
@@ -49,6 +51,9 @@ struct OwnClaims {
     // if it is reached exactly there.
     std::vector<IpAddress> depended_on;
     std::function<std::optional<IpAddress>(const PublicKey&)> reached_at;  // null = nobody is
+
+    // All but `reached_at`.
+    bool same_as(const OwnClaims& other) const;
 };
 
 // How a key is doing, from the peer manager.
@@ -72,7 +77,10 @@ struct Ownership {
 class Registry {
 public:
     explicit Registry(RegistryPolicy policy) : policy_(std::move(policy)) {}
-    void set_policy(RegistryPolicy policy) { policy_ = std::move(policy); }
+    void set_policy(RegistryPolicy policy) {
+        policy_ = std::move(policy);
+        whole_ = true;
+    }
 
     // `records` is all that the source knows; those it named before and no longer does are absent.
     void snapshot(const std::string& source, std::vector<SourcedRecord> records, SteadyTime now);
@@ -82,9 +90,21 @@ public:
     void tombstone(const Tombstone& tombstone);
 
     MergeResult merge(const OwnClaims& own, const Liveness& liveness, SteadyTime now);
+    // A merge at a cost that doesn't grow with the mesh, for the commonest news: since the last one nothing
+    // came but one `put`, `own` and everybody's liveness are the same, and what the record says, and said
+    // before, can matter to nobody else. Brings `last`, that merge's result, up to date; nullopt (and `last`
+    // untouched) where only merge() can tell.
+    struct Touched {
+        PublicKey key;
+        std::optional<Peer> before;  // nullopt = the peer is new
+    };
+    std::optional<Touched> merge_one(const OwnClaims& own, MergeResult& last);
 
     const Ownership& ownership() const { return ownership_; }
-    void restore(Ownership ownership) { ownership_ = std::move(ownership); }
+    void restore(Ownership ownership) {
+        ownership_ = std::move(ownership);
+        whole_ = true;
+    }
     std::size_t records_of(const std::string& source) const;
 
 private:
@@ -92,11 +112,13 @@ private:
         SourcedRecord said;
         std::optional<SteadyTime> absent_since;  // the source no longer names it
     };
-    // An identity, or a static peer's public key, with one entry a source.
     using NodeKey = std::array<std::uint8_t, 33>;
-    using Node = std::map<std::string, Entry>;
+    using Node = std::map<std::string, Entry>;  // by source
 
-    static NodeKey key_of(const Record& record);
+    static NodeKey key_of(const Record& record);  // its identity, or a static peer's public key
+    static const Record& newest(const Node& node);
+    static void add_node(struct Draft& draft, const Node& node);
+    const Node* lone_put() const;
     bool withdrawn(const Record& record) const;
     void forget(const Liveness& liveness, SteadyTime now, MergeResult& result);
     std::vector<struct Draft> drafts(const OwnClaims& own, MergeResult& result);
@@ -105,6 +127,13 @@ private:
     std::map<NodeKey, Node> nodes_;
     std::map<IdentityKey, Tombstone> tombstones_;
     Ownership ownership_;
+
+    // What merge_one builds on: the last merge's inputs, and what came since.
+    ClaimIndex index_;
+    OwnClaims merged_own_;
+    std::map<NodeKey, PublicKey> merged_nodes_;  // zero = it was left out
+    bool whole_ = true;                          // something but puts came
+    std::set<NodeKey> put_;
 };
 
 }  // namespace wglan

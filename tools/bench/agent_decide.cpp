@@ -14,6 +14,7 @@
 
 #include "agent/app/desired.h"
 #include "agent/app/secrets.h"
+#include "agent/reconcile/part.h"
 #include "agent/reconcile/plan.h"
 
 namespace wglan {
@@ -33,6 +34,7 @@ Prefix net(const std::string& text) { return must(Prefix::parse(text)); }
 // Overlay address and one pod prefix: two prefixes a peer.
 SourcedRecord record_of(std::uint32_t number) {
     SourcedRecord said;
+    said.kind = SourceKind::service;
     said.source = "service:bench";
     Record& record = said.record;
     const std::string seed = "peer " + std::to_string(number);
@@ -65,6 +67,7 @@ public:
             facts_.node_addresses = {must(IpAddress::parse("192.0.2.1"))};
         own_.networks = facts_.networks = {net("192.0.2.0/24")};
         facts_.uplinks = {{2, "eth0"}};
+        config_.peers.when_unknown = Fallback::drop;  // backup routes from the first moment on
         secrets_.set_identity(&key_, own_.public_key);
         secrets_.set_token(std::make_shared<const Secret>(Secret::random(32)), true);
         observed_.interface.emplace();
@@ -97,10 +100,32 @@ public:
                 for (const Peer& peer : merged_.peers) must(secrets_.fingerprint_of(peer));
             });
             timed("manager", [&] { tell_manager(); });
-            timed("desired", [&] { wanted = desired(); });
+            timed("desired", [&] { wanted = desired(merged_.peers); });
             timed("diff", [&] { plan = diff(wanted, observed_); });
         });
         timed("assume", [&] { observed_ = assume_applied(wanted, std::move(observed_)); });
+        return plan;
+    }
+
+    // The same for one record that was put, as Agent::reconcile_one does it.
+    Plan reconcile_one(std::map<std::string, std::vector<double>>& parts) {
+        const auto start = std::chrono::steady_clock::now();
+        const auto touched = registry_.merge_one(own_, merged_);
+        if (!touched) throw std::runtime_error("the record isn't merged alone");
+        const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
+                                       [&](const Peer& p) { return p.public_key == touched->key; });
+        Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
+        manager_.set_peer(input_of(*peer), now());
+        Desired after = desired({*peer});
+        keep_differences(before, after);
+        for (const SteerEndpoint& steered : after.steer_endpoints)
+            if (manager_.other_at(steered.endpoint.address, touched->key))
+                throw std::runtime_error("another peer is at the endpoint");
+        Observed part = part_of(observed_, before, after);
+        Plan plan = diff(after, part);
+        put_back(observed_, before, after, assume_applied(after, std::move(part)));
+        parts["total"].push_back(
+            std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - start).count());
         return plan;
     }
 
@@ -118,23 +143,24 @@ private:
         return list;
     }
 
+    static PeerInput input_of(const Peer& peer) {
+        PeerInput input;
+        input.key = peer.public_key;
+        input.candidates = endpoints_of(peer);
+        return input;
+    }
+
     void tell_manager() {
         std::vector<PeerInput> inputs;
-        for (const Peer& peer : merged_.peers) {
-            PeerInput input;
-            input.key = peer.public_key;
-            input.candidates = endpoints_of(peer);
-            inputs.push_back(std::move(input));
-        }
+        for (const Peer& peer : merged_.peers) inputs.push_back(input_of(peer));
         manager_.set_peers(inputs, now());
         for (const WgObservedPeer& peer : observed_.wireguard->peers) manager_.observe(peer, now(), 0);
         (void)manager_.tick(now(), 0);
         ids_.keep_only(merged_.peers);
     }
 
-    Desired desired() {
-        return build_desired({config_, facts_, own_.public_key, own_.address, overlay_, merged_.peers,
-                              manager_, ids_,
+    Desired desired(const std::vector<Peer>& peers) {
+        return build_desired({config_, facts_, own_.public_key, own_.address, overlay_, peers, manager_, ids_,
                               [this](const Peer& peer) { return must(secrets_.fingerprint_of(peer)); },
                               endpoints_of, own_.depended_on});
     }
@@ -188,7 +214,7 @@ void measure() {
             next.record.sequence += change;
             next.record.pod_prefixes.push_back(net("10.99." + std::to_string(change) + ".0/24"));
             node.put(next);
-            check(node.reconcile(one), 1, 1);
+            check(node.reconcile_one(one), 1, 1);
         }
     }
     std::printf("{");
