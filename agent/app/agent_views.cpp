@@ -75,8 +75,13 @@ std::vector<std::string> Agent::warnings() const {
 }
 
 // Quiet peers are looked at every few seconds; who asks shall see the present.
+// Who asks is told what holds: a peer that came up this moment is steered before it is called up.
 void Agent::look_now() {
-    if (first_reconcile_done_ && !stopped_) poll();
+    if (!first_reconcile_done_ || stopped_) return;
+    poll();
+    if (!dirty_) return;
+    debounce_.cancel();
+    reconcile();
 }
 
 StatusView Agent::status() {
