@@ -82,7 +82,7 @@ void Agent::refresh_record() {
     if (port == 0) return;  // the kernel chooses it when the device is configured
     Record record =
         build_own_record(config_, facts_, identity_.public_key, identity_.identity, overlay_, port);
-    auto warnings = host_warnings(record, facts_);
+    auto warnings = host_warnings(config_, record, facts_);
     if (warnings != host_warnings_)
         for (const std::string& warning : warnings) spdlog::warn("{}", warning);
     host_warnings_ = std::move(warnings);

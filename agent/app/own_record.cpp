@@ -18,7 +18,18 @@ bool endpoint_allowed(const std::vector<EndpointFilter>& filters, const IpAddres
                         [&](const EndpointFilter& filter) { return filter.prefix.contains(address); });
 }
 
-std::vector<std::string> host_warnings(const Record& own, const HostFacts& facts) {
+namespace {
+
+// Readers refuse a record whole that claims what never leaves a host or link.
+bool usable(const Prefix& prefix) {
+    const IpAddress& a = prefix.address();
+    return prefix.is_default() ||
+           (!a.is_loopback() && !a.is_link_local() && !a.is_multicast() && !a.is_unspecified());
+}
+
+}  // namespace
+
+std::vector<std::string> host_warnings(const Config& config, const Record& own, const HostFacts& facts) {
     const auto has = [&](Family family) {
         const auto of_family = [&](const Prefix& prefix) { return prefix.family() == family; };
         return std::any_of(own.pod_prefixes.begin(), own.pod_prefixes.end(), of_family) ||
@@ -32,6 +43,15 @@ std::vector<std::string> host_warnings(const Record& own, const HostFacts& facts
     if (facts.uplinks.empty())
         warnings.push_back(
             "no device here is an uplink (see steering.uplinks): what this node sends is not steered");
+    const auto unusable = [&](const char* setting, const std::vector<Prefix>& prefixes) {
+        for (const Prefix& prefix : prefixes)
+            if (!usable(prefix))
+                warnings.push_back(std::string(setting) + ": " + prefix.to_string() +
+                                   " isn't announced: such addresses never leave a host or link");
+    };
+    if (config.pod_networking && config.node.pod_prefixes)
+        unusable("node.podPrefixes", *config.node.pod_prefixes);
+    unusable("advertise.prefixes", config.advertise.prefixes);
     return warnings;
 }
 
@@ -46,12 +66,6 @@ Record build_own_record(const Config& config, const HostFacts& facts, const Publ
     const auto add = [&](const HostPort& where) {
         if (std::find(record.endpoints.begin(), record.endpoints.end(), where) == record.endpoints.end())
             record.endpoints.push_back(where);
-    };
-    // Readers refuse a record whole that claims what never leaves a host or link.
-    const auto usable = [&](const Prefix& prefix) {
-        const IpAddress& a = prefix.address();
-        return prefix.is_default() ||
-               (!a.is_loopback() && !a.is_link_local() && !a.is_multicast() && !a.is_unspecified());
     };
     for (const HostPort& where : config.advertise.endpoints) add(where);
     for (const IpAddress& address : facts.node_addresses)

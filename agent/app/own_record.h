@@ -18,7 +18,7 @@ Record build_own_record(const Config& config, const HostFacts& facts, const Publ
 
 // What the operator has to mend: forwarding that is off although this node announces what it would have
 // to forward, and no uplink at all; empty = nothing.
-std::vector<std::string> host_warnings(const Record& own, const HostFacts& facts);
+std::vector<std::string> host_warnings(const Config& config, const Record& own, const HostFacts& facts);
 
 // True if a filter list lets the address be announced: the last matching filter decides; none = no.
 bool endpoint_allowed(const std::vector<EndpointFilter>& filters, const IpAddress& address);

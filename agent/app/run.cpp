@@ -1,8 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <sys/socket.h>
+#include <unistd.h>
 
+#include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstring>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -28,6 +31,20 @@ int exit_status(const Error& error) {
                                                                                         : kExitFailure;
 }
 
+// Files that the configuration names, on this host: another may have them.
+std::vector<std::string> missing_files(const Config& config) {
+    std::vector<std::string> missing;
+    const auto look = [&](const std::string& setting, const std::string& file) {
+        if (!file.empty() && ::access(file.c_str(), R_OK) != 0)
+            missing.push_back(setting + ": " + file + ": " + std::strerror(errno));
+    };
+    for (const ServiceConfig& service : config.discovery.services)
+        look("discovery.services: caFile of " + service.url, service.ca_file);
+    for (const StaticPeer& peer : config.discovery.static_peers)
+        look("discovery.static: presharedKeyFile of " + peer.name, peer.preshared_key_file);
+    return missing;
+}
+
 int run_check(const ConfigInput& input) {
     auto loaded = load_config(input);
     if (!loaded) {
@@ -35,6 +52,7 @@ int run_check(const ConfigInput& input) {
         return kExitUsage;
     }
     for (const std::string& warning : loaded->warnings) spdlog::warn("{}", warning);
+    for (const std::string& file : missing_files(loaded->config)) spdlog::warn("{}", file);
     std::printf("%s: valid\n", input.file.empty() ? "configuration" : input.file.c_str());
     return kExitOk;
 }

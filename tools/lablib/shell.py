@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from .errors import LabError
 
 # Emulated CPUs are slow: every time-out is multiplied by this.
-SLOW = float(os.environ.get("WGLAN_TEST_SLOW", "1"))
+SLOW = float(os.environ.get("WGLAN_TEST_SLOW") or "1")
 
 
 def run(

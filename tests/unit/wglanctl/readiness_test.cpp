@@ -35,6 +35,13 @@ TEST(Readiness, NamesPeersThatAreNotUp) {
     EXPECT_EQ(missing_for_ready(some, 2), "1 of 2 peers up (c is down, d is unknown)");
 }
 
+TEST(Readiness, NobodyWaitsForTheNodeThatAnotherReplaced) {
+    EXPECT_EQ(missing_for_ready(status({{"static", "synced"}}, {{"b", "up"}, {"b~3q2+7w==", "down"}}), {}),
+              "");
+    EXPECT_EQ(missing_for_ready(status({{"static", "synced"}}, {{"b", "down"}, {"b~3q2+7w==", "down"}}), {}),
+              "0 of 2 peers up (b is down, b~3q2+7w== is down)");
+}
+
 TEST(Readiness, AConnectingSourceIsNotSynced) {
     auto json = status({{"service:a", "synced"}, {"service:b", "connecting"}}, {{"b", "up"}});
     json["sources"][1]["lastError"] = "connection refused";
