@@ -46,7 +46,7 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
 /* `l2`: length of the MAC header that packets carry on this kind of device. */
 static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) {
     const struct wglan_config* config = wglan_settings();
-    const struct wglan_route* route;
+    struct wglan_route route = {};
     struct wglan_packet packet;
 
     __builtin_memset(&packet, 0, sizeof(packet));
@@ -55,10 +55,10 @@ static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) 
     if (!wglan_parse(skb, &packet, l2) || wglan_link_scope(&packet) || wglan_neighbour_discovery(&packet))
         return wglan_pass();
     if (wglan_is_outer(&packet, config) || wglan_never_steered(&packet)) return wglan_pass();
-    route = wglan_find_route(&packet, packet.destination);
-    if (!route || route->action == WGLAN_ACTION_PASS) return wglan_pass();
-    if (route->action != WGLAN_ACTION_STEER) return wglan_drop(skb, &packet, route->peer, WGLAN_DROP_ROUTE);
-    return wglan_steer(skb, &packet, config, route);
+    if (!wglan_find_route(&packet, packet.destination, config, &route) || route.action == WGLAN_ACTION_PASS)
+        return wglan_pass();
+    if (route.action != WGLAN_ACTION_STEER) return wglan_drop(skb, &packet, route.peer, WGLAN_DROP_ROUTE);
+    return wglan_steer(skb, &packet, config, &route);
 }
 
 SEC("tc")
@@ -71,13 +71,13 @@ int wglan_egress_l3(struct __sk_buff* skb) { return wglan_uplink_egress(skb, 0);
 static __always_inline void wglan_account(struct __sk_buff* skb, const struct wglan_packet* packet,
                                           const struct wglan_config* config, const __u8* remote,
                                           bool transmit) {
-    const struct wglan_route* route = wglan_find_route(packet, remote);
     volatile __u32 gso_segs = skb->gso_segs;
     __u32 segments = gso_segs, mtu = config->interface_mtu;
+    struct wglan_route route = {};
 
-    if (route && route->action == WGLAN_ACTION_STEER) {
-        wglan_count_peer(route->peer, skb->len, segments ? segments : 1, transmit);
-        if (route->mtu) mtu = route->mtu;
+    if (wglan_find_route(packet, remote, config, &route) && route.action == WGLAN_ACTION_STEER) {
+        wglan_count_peer(route.peer, skb->len, segments ? segments : 1, transmit);
+        if (route.mtu) mtu = route.mtu;
     }
     if (wglan_clamp_mss(skb, packet, mtu)) WGLAN_COUNT(mss_clamped);
 }

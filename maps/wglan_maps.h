@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #ifndef WGLAN_LAYOUT_VERSION
-#define WGLAN_LAYOUT_VERSION 1
+#define WGLAN_LAYOUT_VERSION 2
 #endif
 
 #define WGLAN_MAX_ROUTES 131072 /* default entries of each LPM trie; the agent may set another */
@@ -98,6 +98,8 @@ struct wglan_config {
     __u16 interface_mtu;
     __u32 orphan_after_s; /* 0 = never */
     __u64 heartbeat_ns;   /* CLOCK_BOOTTIME when the agent was last alive */
+    __u32 generation;     /* of the tries, see bpf/lib/cache.h; 0 = answers aren't kept */
+    __u32 pad0;
 };
 
 /* Why a packet was dropped, with the name that people see (a metric's label). Append only. */
@@ -165,7 +167,7 @@ WGLAN_SIZE(wglan_route, 8);
 WGLAN_SIZE(wglan_peer, 72);
 WGLAN_SIZE(wglan_endpoint_key, 20);
 WGLAN_SIZE(wglan_endpoint, 4);
-WGLAN_SIZE(wglan_config, 32);
+WGLAN_SIZE(wglan_config, 40);
 WGLAN_SIZE(wglan_stats, 8 * (8 + WGLAN_DROP_SPARE));
 WGLAN_SIZE(wglan_peer_stats, 32);
 WGLAN_SIZE(wglan_event, 56);

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <optional>
 #include <set>
+#include <utility>
 
 #include "agent/base/log.h"
 #include "agent/dataplane/attach.h"
@@ -114,6 +115,7 @@ public:
     Result<PeerCounters> peer_counters(PeerId id) override;
 
 private:
+    Result<> new_generation();
     Result<> take_over();
     Result<> take_over_if_due();
     Result<const Tables*> tables() const;
@@ -124,6 +126,7 @@ private:
     std::optional<Attacher> attacher_;
     bool adopted_ = false;
     bool take_over_due_ = false;         // at the first attach_*
+    bool generation_due_ = false;        // once more, when no program runs that began before the last
     std::set<SteerEndpoint> endpoints_;  // mirrors wglan_endpts: when does a fragment entry go?
 };
 
@@ -141,6 +144,8 @@ Result<> BpfDataplane::load() {
     object_ = std::move(*object);
     adopted_ = object_->maps() == SteerObject::Maps::adopted || object_->maps() == SteerObject::Maps::carried;
     take_over_due_ = !adopted_;
+    // A predecessor may have ended between a change of the tries and what makes it known.
+    if (auto made = new_generation(); !made) return made;
     if (auto read = read_endpoints(object_->tables()); !read) return read;
     return adopted_ ? take_over() : Result<>{};
 }
@@ -199,11 +204,26 @@ Result<std::vector<Attachment>> BpfDataplane::attachments() {
 Result<> BpfDataplane::set_config(const SteerConfig& config) {
     const auto open = tables();
     if (!open) return Failure(open.error());
+    const auto before = (*open)->config.get(0);
+    if (!before) return Failure(before.error());
     wglan_config encoded{};
     encode_config(config, encoded);
     encoded.layout_version = WGLAN_LAYOUT_VERSION;
     encoded.heartbeat_ns = boot_time_ns();
+    encoded.generation = before->generation;
     return (*open)->config.put(0, encoded);
+}
+
+// What the programs kept from the tries holds no longer (see bpf/lib/cache.h). The value is copied in whole
+// words, so that a program reads the old number or the new one.
+Result<> BpfDataplane::new_generation() {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    auto config = (*open)->config.get(0);
+    if (!config) return Failure(config.error());
+    if (++config->generation == 0) config->generation = 1;
+    generation_due_ = true;
+    return (*open)->config.put(0, *config);
 }
 
 Result<> BpfDataplane::heartbeat() {
@@ -212,6 +232,8 @@ Result<> BpfDataplane::heartbeat() {
     auto config = (*open)->config.get(0);
     if (!config) return Failure(config.error());
     config->heartbeat_ns = boot_time_ns();
+    // Heartbeats are more than a second apart: no program runs that long.
+    if (std::exchange(generation_due_, false) && ++config->generation == 0) config->generation = 1;
     return (*open)->config.put(0, *config);
 }
 
@@ -232,19 +254,23 @@ Result<> BpfDataplane::put_routes(const std::vector<SteerRoute>& routes) {
             values6.push_back(encode_route(route));
         }
     }
-    if (auto put = (*open)->route4.put_all(keys4, values4); !put) return put;
-    return (*open)->route6.put_all(keys6, values6);
+    auto put = (*open)->route4.put_all(keys4, values4);
+    if (put) put = (*open)->route6.put_all(keys6, values6);
+    auto made = new_generation();  // part of them may be in
+    return put ? made : put;
 }
 
 Result<> BpfDataplane::remove_routes(const std::vector<Prefix>& prefixes) {
     const auto open = tables();
     if (!open) return Failure(open.error());
+    Result<> removed;
     for (const Prefix& prefix : prefixes) {
-        auto removed = prefix.family() == Family::v4 ? (*open)->route4.remove(to_key4(prefix))
-                                                     : (*open)->route6.remove(to_key6(prefix));
-        if (!removed) return removed;
+        removed = prefix.family() == Family::v4 ? (*open)->route4.remove(to_key4(prefix))
+                                                : (*open)->route6.remove(to_key6(prefix));
+        if (!removed) break;
     }
-    return {};
+    auto made = new_generation();
+    return removed ? made : removed;
 }
 
 Result<> BpfDataplane::put_peers(const std::vector<SteerPeer>& peers) {

@@ -130,6 +130,22 @@ TEST_P(DataplaneTest, SteersPacketsIntoTheTunnel) {
     EXPECT_EQ(attachments(*plane), expected);
 }
 
+TEST_P(DataplaneTest, AChangedRouteCountsAtOnceWhateverWasKept) {
+    auto plane = loaded();
+    fill(*plane);
+    attach(*plane);
+    EXPECT_TRUE(steers());
+    EXPECT_FALSE(steers("10.2.0.1"));  // known as a miss
+    ASSERT_EQ(text_of(plane->put_routes({route("10.2.0.0/16")})), "");
+    EXPECT_TRUE(steers("10.2.0.1"));
+    ASSERT_EQ(text_of(plane->heartbeat()), "");
+    ASSERT_EQ(text_of(plane->set_config(config())), "");
+    EXPECT_TRUE(steers("10.2.0.1"));
+    ASSERT_EQ(text_of(plane->remove_routes({prefix("10.2.0.0/16")})), "");
+    EXPECT_FALSE(steers("10.2.0.1"));
+    EXPECT_TRUE(steers());
+}
+
 TEST_P(DataplaneTest, StateIsWhatWasWritten) {
     auto plane = loaded();
     fill(*plane);

@@ -45,6 +45,15 @@ void Steer::route(const std::string& prefix, SteerAction action, PeerId peer, st
     const auto value = encode_route({*parsed, action, peer, mtu});
     ASSERT_TRUE(parsed->family() == Family::v4 ? object_->tables().route4.put(to_key4(*parsed), value)
                                                : object_->tables().route6.put(to_key6(*parsed), value));
+    if (caching_) cache(true);
+}
+
+void Steer::cache(bool on) {
+    auto value = object_->tables().config.get(0);
+    ASSERT_TRUE(value);
+    caching_ = on;
+    value->generation = on ? ++generation_ : 0;
+    ASSERT_TRUE(object_->tables().config.put(0, *value));
 }
 
 void Steer::peer(PeerState state, Fallback unknown, Fallback down) {
@@ -65,6 +74,7 @@ void Steer::config(const SteerConfig& config, std::uint64_t heartbeat_ns) {
     encode_config(config, value);
     value.layout_version = WGLAN_LAYOUT_VERSION;
     value.heartbeat_ns = heartbeat_ns;
+    value.generation = caching_ ? generation_ : 0;
     ASSERT_TRUE(object_->tables().config.put(0, value));
 }
 

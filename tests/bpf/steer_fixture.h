@@ -45,6 +45,8 @@ protected:
     void endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol = 17);
     void config(const SteerConfig& config, std::uint64_t heartbeat_ns = 0);
     SteerConfig usual_config() const;
+    // Whether answers of the tries are kept, from a new generation on; route() makes one as the agent does.
+    void cache(bool on);
 
     // nullopt: this kernel takes no such packet for a test.
     std::optional<Outcome> try_run(const Bytes& packet, const How& how = {});
@@ -63,6 +65,8 @@ private:
     std::string pins_;
     std::optional<TunDevice> tunnel_;
     std::optional<SteerObject> object_;
+    bool caching_ = true;
+    std::uint32_t generation_ = 1;
 };
 
 }  // namespace wglan::test
