@@ -19,6 +19,11 @@ namespace wglan {
 
 enum class Backend { automatic, kernel, userspace };
 
+// Main-table routes for peers' pod and other prefixes. Backup: same prefix, worst metric, always there.
+// Override: its two halves beside it, which win over anybody's route for the prefix; automatic: while that
+// route leads nowhere.
+enum class RouteForm { automatic, backup, override };
+
 struct StaticPeer {
     std::string name;
     PublicKey public_key;
@@ -97,6 +102,7 @@ struct Config {
         std::optional<std::vector<std::string>> pod_interfaces;  // globs; nullopt = auto
         std::vector<ReachTarget> always_reach;
         bool order_first = true;
+        RouteForm routes = RouteForm::automatic;
         std::vector<Prefix> exclude;
     } steering;
     struct Control {

@@ -64,6 +64,7 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_KEY("steering.podInterfaces", false, steering.pod_interfaces),
     WGLAN_KEY("steering.alwaysReach", false, steering.always_reach),
     WGLAN_KEY("steering.order", false, steering.order_first),
+    WGLAN_KEY("steering.routes", true, steering.routes),
     WGLAN_KEY("steering.exclude", false, steering.exclude),
     WGLAN_KEY("control.socket", true, control.socket),
     WGLAN_KEY("metrics.listen", true, metrics.listen),

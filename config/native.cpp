@@ -165,8 +165,10 @@ void read_steering(Section& steering, Config::Steering& out) {
     steering.read("pods", ignored, choice<std::string>({{"always", ""}, {"cniDown", "", false}}));
     steering.read("podDatapath", ignored, choice<std::string>({{"host", ""}, {"direct", "", false}}));
     steering.read_list("alwaysReach", out.always_reach, kMaxNames, parse_reach_target);
-    steering.read("routes", ignored,
-                  choice<std::string>({{"auto", ""}, {"backup", ""}, {"override", "", false}}));
+    steering.read("routes", out.routes,
+                  choice<RouteForm>({{"auto", RouteForm::automatic},
+                                     {"backup", RouteForm::backup},
+                                     {"override", RouteForm::override}}));
     steering.read("order", out.order_first, choice<bool>({{"first", true}, {"last", false}}));
     steering.read_list("exclude", out.exclude, kMaxPrefixes, parse_prefix);
 }

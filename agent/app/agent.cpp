@@ -53,6 +53,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       minute_timer_(io),
       retry_timer_(io),
       remember_timer_(io),
+      routes_timer_(io),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
     settings_.file = input_.file;
     settings_.loaded = system_clock().unix_now();
@@ -300,11 +301,19 @@ void Agent::on_netlink() {
                             facts_dirty_ = checking_drift_ = true;
                             break;
                         case NetlinkEvent::What::link:
+                            look_at_routes_later();
+                            [[fallthrough]];
                         case NetlinkEvent::What::address:
                             (own ? checking_drift_ : facts_dirty_) = true;
                             break;
+                        case NetlinkEvent::What::neighbour:
+                            if (route_health_.watched().contains({event.ifindex, event.neighbour}))
+                                look_at_routes_later();
+                            break;
                         case NetlinkEvent::What::route:
                             if (default_route) facts_dirty_ = true;
+                            if (!ours && observed_.steer_routes.contains(event.route->prefix))
+                                look_at_routes_later();
                             // What a plan of ours took away isn't there any more.
                             if (ours && event.removed &&
                                 observed_.routes.contains({event.route->prefix, event.route->type}))
@@ -356,7 +365,7 @@ void Agent::stop() {
     if (file_watch_) file_watch_->stop();
     names_.stop();
     for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
-                         &retry_timer_, &remember_timer_})
+                         &retry_timer_, &remember_timer_, &routes_timer_})
         timer->cancel();
     if (monitor_stream_) {
         boost::system::error_code ignored;

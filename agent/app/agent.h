@@ -17,6 +17,7 @@
 #include "agent/app/file_watch.h"
 #include "agent/app/kernel.h"
 #include "agent/app/names.h"
+#include "agent/app/route_health.h"
 #include "agent/app/secrets.h"
 #include "agent/app/sources.h"
 #include "agent/app/state_dir.h"
@@ -75,6 +76,8 @@ private:
     void drift_later();
     void every_minute();
     void remember_later();
+    void look_at_routes_later();
+    void look_at_routes();
 
     // agent_reconcile.cpp: from news to plans
     void mark_dirty();      // everything is to be looked at again
@@ -82,6 +85,7 @@ private:
     void reconcile();
     void reconcile_all();
     bool reconcile_one();
+    std::set<Prefix> routed_prefixes() const;
     void retry_later();
     bool refresh_facts();
     void refresh_record();
@@ -138,6 +142,9 @@ private:
     PeerManager manager_;
     PeerIds ids_;
     HostFacts facts_;
+    RouteHealth route_health_;
+    std::map<Prefix, std::string> overridden_;  // prefixes whose route leads nowhere, and why
+    SteadyTime routes_seen_{};
     std::vector<IpAddress> depended_on_;  // of the discovery services
     MergeResult merged_;
     Observed observed_;
@@ -154,12 +161,14 @@ private:
     bool one_put_ = false;         // records were put since the last merge
     bool poll_pending_ = false;
     bool remember_pending_ = false;
+    bool routes_pending_ = false;
     bool stopped_ = false;
     bool first_reconcile_done_ = false;
     std::map<std::string, Refusal> source_refusals_;  // by source and peer
     std::vector<std::string> errors_, host_warnings_;
 
-    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
+    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_,
+        routes_timer_;
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
     Backoff retry_;
 

@@ -186,6 +186,7 @@ void Agent::merge() {
     (void)manager_.tick(now, system_clock().unix_now());
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
+    look_at_routes_later();
 }
 
 // Two nodes with one MAC derive the same address. False where there is no other to take.
@@ -199,6 +200,15 @@ bool Agent::derive_other_address() {
         note_errors({"store the overlay address: " + stored.error().message()});
     refresh_record();
     return true;
+}
+
+// Those that have kernel routes of ours where their peers are steered.
+std::set<Prefix> Agent::routed_prefixes() const {
+    std::set<Prefix> routed;
+    for (const Peer& peer : merged_.peers)
+        for (const OwnedPrefix& owned : peer.prefixes)
+            if (owned.cls == PrefixClass::pod || owned.cls == PrefixClass::extra) routed.insert(owned.prefix);
+    return routed;
 }
 
 bool Agent::knowledge_complete() const { return sources_ && sources_->complete(); }
@@ -215,7 +225,8 @@ Desired Agent::desired(const std::vector<Peer>& peers) {
         ids_,
         [this](const Peer& peer) { return secrets_.fingerprint_of(peer).value_or(SecretFingerprint{}); },
         [this](const Peer& peer) { return endpoints_of(peer); },
-        depended_on_};
+        depended_on_,
+        [this](const Prefix& prefix) { return overridden_.contains(prefix); }};
     return build_desired(input);
 }
 
@@ -257,6 +268,7 @@ bool Agent::reconcile_one() {
     const Plan plan = diff(after, part);
     merge_dirty_ = one_put_ = false;
     if (manager_.searching()) poll_later();
+    look_at_routes_later();
     if (plan.empty()) return true;
     Kernel::Outcome outcome;
     if (!carry_out(plan, outcome)) return true;

@@ -18,6 +18,8 @@ constexpr Seconds kFrequentFor{3};
 constexpr Milliseconds kQuickCheck{1500};
 constexpr Seconds kDriftCheck{60};
 constexpr Milliseconds kRememberAfter{100};
+// A CNI that writes thousands of routes costs one look at them in this time.
+constexpr Milliseconds kRouteLooks{500};
 
 }  // namespace
 
@@ -62,6 +64,8 @@ void Agent::check_later() {
     check_timer_.async_wait([this](const boost::system::error_code& error) {
         if (error || stopped_) return;
         (void)dataplane_->heartbeat();
+        for (const NextHop& hop : route_health_.failed())
+            (void)netlink_->probe_neighbour(hop.ifindex, hop.address);
         if (observed_valid_ && !checking_drift_ && observed_.interface) {
             const int ifindex = observed_.interface->link.ifindex;
             const auto attachments = dataplane_->attachments();
@@ -83,6 +87,7 @@ void Agent::drift_later() {
     drift_timer_.async_wait([this](const boost::system::error_code& error) {
         if (error || stopped_) return;
         checking_drift_ = facts_dirty_ = true;
+        look_at_routes_later();
         mark_dirty();
         drift_later();
     });
@@ -105,6 +110,40 @@ void Agent::every_minute() {
         }
         every_minute();
     });
+}
+
+void Agent::look_at_routes_later() {
+    if (routes_pending_ || stopped_ || config_.steering.routes != RouteForm::automatic) return;
+    routes_pending_ = true;
+    const auto since = std::chrono::duration_cast<Milliseconds>(system_clock().now() - routes_seen_);
+    routes_timer_.expires_after(since >= kRouteLooks ? Milliseconds(5) : kRouteLooks - since);
+    routes_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (error || stopped_) return;
+        routes_pending_ = false;
+        look_at_routes();
+    });
+}
+
+// Where somebody's route for a peer's prefix leads nowhere, ours takes its place until it is mended.
+void Agent::look_at_routes() {
+    routes_seen_ = system_clock().now();
+    const auto routes = netlink_->routes();
+    const auto links = netlink_->links();
+    const auto neighbours = netlink_->neighbours();
+    if (!routes || !links || !neighbours) {
+        look_at_routes_later();
+        return;
+    }
+    auto faults = route_health_.judge(routed_prefixes(), *routes, *links, *neighbours);
+    for (const auto& [prefix, fault] : faults)
+        if (!overridden_.contains(prefix))
+            spdlog::warn("the route of {} leads nowhere ({}): overriding it", prefix.to_string(), fault);
+    for (const auto& [prefix, fault] : overridden_)
+        if (!faults.contains(prefix))
+            spdlog::info("the route of {} is sound again or gone: no longer overridden", prefix.to_string());
+    const bool changed = faults != overridden_;
+    overridden_ = std::move(faults);
+    if (changed) mark_dirty();
 }
 
 // The cache is written a little later in any case: a burst of changes is remembered once.

@@ -16,6 +16,17 @@ constexpr std::uint32_t kLeastMtu = 1280;         // RFC 8200 section 5
 constexpr std::uint32_t kOverlayRouteMetric = 256;
 constexpr std::uint16_t kSearchKeepalive = 25;
 
+// Of a prefix that isn't a host.
+std::pair<Prefix, Prefix> halves(const Prefix& prefix) {
+    const auto length = static_cast<unsigned>(prefix.length() + 1);
+    auto bytes = prefix.address().mapped();
+    const unsigned bit = prefix.length() + (prefix.family() == Family::v4 ? 96U : 0U);
+    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] | (0x80U >> (bit % 8)));
+    const auto other = prefix.family() == Family::v4 ? IpAddress::from_bytes(std::span(bytes).subspan(12))
+                                                     : IpAddress::from_bytes(bytes);
+    return {Prefix::make(prefix.address(), length).value(), Prefix::make(other.value(), length).value()};
+}
+
 // The parts of a prefix that lie in none of `holes`.
 std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes) {
     bool touched = false;
@@ -24,15 +35,9 @@ std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& hol
         touched = touched || prefix.contains(hole);
     }
     if (!touched) return {prefix};
-    const auto length = static_cast<unsigned>(prefix.length() + 1);
-    auto bytes = prefix.address().mapped();
-    const unsigned bit = prefix.length() + (prefix.family() == Family::v4 ? 96U : 0U);
-    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] | (0x80U >> (bit % 8)));
-    const auto other = prefix.family() == Family::v4 ? IpAddress::from_bytes(std::span(bytes).subspan(12))
-                                                     : IpAddress::from_bytes(bytes);
-    std::vector<Prefix> parts = without(Prefix::make(prefix.address(), length).value(), holes);
-    for (const Prefix& part : without(Prefix::make(other.value(), length).value(), holes))
-        parts.push_back(part);
+    const auto [low, high] = halves(prefix);
+    std::vector<Prefix> parts = without(low, holes);
+    for (const Prefix& part : without(high, holes)) parts.push_back(part);
     return parts;
 }
 
@@ -53,6 +58,7 @@ public:
             for (const Endpoint& endpoint : in_.endpoints(peer)) endpoints_.insert(endpoint.address);
         endpoints_.insert(in_.depended_on.begin(), in_.depended_on.end());
         for (const Peer& peer : in_.peers) add(peer);
+        for (const Prefix& prefix : halved_) override_routes(prefix);
         // Where tunnels end is not steered itself, unless it is a peer's own address.
         for (const IpAddress& address : endpoints_)
             if (!out_.steer_routes.contains(Prefix::host(address))) pass(Prefix::host(address));
@@ -171,6 +177,23 @@ private:
         const auto first = endpoints_.lower_bound(owned.prefix.address());
         if (first != endpoints_.end() && owned.prefix.contains(*first)) return;
         for (const Prefix& part : without(owned.prefix, config_.steering.exclude)) backup_route(part);
+        if (overrides(owned.prefix)) halved_.push_back(owned.prefix);
+    }
+
+    // A host can't be halved; what has a hole was cut into longer parts already; this host's own way out is
+    // not ours to take.
+    bool overrides(const Prefix& prefix) const {
+        if (prefix.is_host() || prefix.is_default() || !out_.routes.contains({prefix, RouteType::unicast}))
+            return false;
+        return config_.steering.routes == RouteForm::override ||
+               (config_.steering.routes == RouteForm::automatic && in_.overridden && in_.overridden(prefix));
+    }
+
+    // One bit longer than anybody's route for the prefix.
+    void override_routes(const Prefix& prefix) {
+        const auto [low, high] = halves(prefix);
+        backup_route(low);
+        backup_route(high);
     }
 
     // Same prefix, worst metric: any other route wins; so that a host with no route reaches the peer
@@ -195,6 +218,7 @@ private:
     const Config& config_;
     Desired out_;
     std::set<IpAddress> endpoints_;
+    std::vector<Prefix> halved_;
 };
 
 }  // namespace

@@ -41,6 +41,8 @@ struct DesiredInput {
     // Resolved endpoints of all candidates, for the loop guard.
     std::function<std::vector<Endpoint>(const Peer&)> endpoints;
     const std::vector<IpAddress>& depended_on;  // see OwnClaims
+    // Prefixes whose route by somebody else leads nowhere; see RouteHealth.
+    std::function<bool(const Prefix&)> overridden;
 };
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);

@@ -132,9 +132,18 @@ int run_dry_run(const ConfigInput& input) {
     PeerIds ids;
     ids.adopt(observed->steer_peers);
     const Desired desired = build_desired(
-        {config, *facts, identity.public_key, overlay, network, merged.peers, manager, ids,
+        {config,
+         *facts,
+         identity.public_key,
+         overlay,
+         network,
+         merged.peers,
+         manager,
+         ids,
          [&](const Peer& peer) { return secrets.fingerprint_of(peer).value_or(SecretFingerprint{}); },
-         endpoints, own.depended_on});
+         endpoints,
+         own.depended_on,
+         {}});
     const auto lines = describe(diff(desired, *observed), config.interface.name);
     for (const std::string& line : lines) std::printf("%s\n", line.c_str());
     if (lines.empty()) std::printf("nothing to change\n");

@@ -48,6 +48,15 @@ struct InterfaceAddress {
     bool operator==(const InterfaceAddress&) const = default;
 };
 
+// An entry of the neighbour tables (ARP, neighbour discovery).
+struct Neighbour {
+    int ifindex = 0;
+    IpAddress address;
+    bool failed = false;  // NUD_FAILED: it was asked for and didn't answer
+    bool valid = false;   // NUD_VALID: packets can be sent; neither = being asked for
+    bool operator==(const Neighbour&) const = default;
+};
+
 enum class RouteType : std::uint8_t { unicast, unreachable, blackhole, local, other };
 
 struct Route {

@@ -25,6 +25,9 @@ Result<LinkMessage> parse_link(Bytes message);
 // nullopt = neither IPv4 nor IPv6.
 Result<std::optional<InterfaceAddress>> parse_address(Bytes message);
 
+// One RTM_NEWNEIGH or RTM_DELNEIGH. nullopt = neither IPv4 nor IPv6 (a bridge's table).
+Result<std::optional<Neighbour>> parse_neighbour(Bytes message);
+
 // One RTM_NEWROUTE or RTM_DELROUTE, or the answer to RTM_GETROUTE.
 struct RouteMessage {
     // One for each next hop, all alike but for device and gateway; empty = neither IPv4 nor IPv6.
@@ -50,6 +53,9 @@ Request addr_gen_mode_request(int ifindex, std::uint8_t mode);
 Request addresses_request();
 Request add_address_request(const InterfaceAddress& address);
 Request remove_address_request(const InterfaceAddress& address);
+
+Request neighbours_request();
+Request probe_neighbour_request(int ifindex, const IpAddress& address);
 
 // The kernel filters by table and protocol (0 = all) where it checks requests strictly.
 Request routes_request(Family family, std::uint32_t table, std::uint8_t protocol);

@@ -51,6 +51,19 @@ Result<> route_event(Bytes message, bool removed, std::vector<NetlinkEvent>& eve
     return {};
 }
 
+Result<> neighbour_event(Bytes message, bool removed, std::vector<NetlinkEvent>& events) {
+    const auto parsed = parse_neighbour(message);
+    if (!parsed) return tl::unexpected(parsed.error());
+    if (!*parsed) return {};
+    NetlinkEvent event;
+    event.what = NetlinkEvent::What::neighbour;
+    event.ifindex = (*parsed)->ifindex;
+    event.neighbour = (*parsed)->address;
+    event.removed = removed;
+    events.push_back(std::move(event));
+    return {};
+}
+
 Result<> parse_event(Bytes message, std::vector<NetlinkEvent>& events) {
     const auto header = message_header(message);
     if (!header) return tl::unexpected(header.error());
@@ -64,6 +77,9 @@ Result<> parse_event(Bytes message, std::vector<NetlinkEvent>& events) {
         case RTM_NEWROUTE:
         case RTM_DELROUTE:
             return route_event(message, header->nlmsg_type == RTM_DELROUTE, events);
+        case RTM_NEWNEIGH:
+        case RTM_DELNEIGH:
+            return neighbour_event(message, header->nlmsg_type == RTM_DELNEIGH, events);
         default:
             return {};
     }

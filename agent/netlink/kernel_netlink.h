@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Netlink on the real kernel. One class over several files, by topic: links.cpp, conf.cpp,
-// addresses.cpp, routes.cpp.
+// addresses.cpp, routes.cpp, neighbours.cpp.
 #pragma once
 
 #include "agent/netlink/codec.h"
@@ -17,6 +17,8 @@ public:
     Result<Link> link(const std::string& name) override;
     Result<std::vector<InterfaceAddress>> addresses() override;
     Result<std::vector<Route>> routes(std::uint8_t protocol) override;
+    Result<std::vector<Neighbour>> neighbours() override;
+    Result<> probe_neighbour(int ifindex, const IpAddress& address) override;
     Result<Route> route_to(const IpAddress& destination, std::uint32_t mark) override;
 
     Result<> create_wireguard(const std::string& name) override;

@@ -25,6 +25,9 @@ public:
     // listed once for each. Routes of ours (kRouteProtocol) read back as they were asked for:
     // metric 0 = the kernel's default (which IPv6 shows as 1024).
     virtual Result<std::vector<Route>> routes(std::uint8_t protocol = 0) = 0;
+    virtual Result<std::vector<Neighbour>> neighbours() = 0;  // both families
+    // Makes the kernel look for it, as a packet to it would.
+    virtual Result<> probe_neighbour(int ifindex, const IpAddress& address) = 0;
     // The kernel's answer to "which way to this address" (RTM_GETROUTE), marked with fwmark.
     virtual Result<Route> route_to(const IpAddress& destination, std::uint32_t mark = 0) = 0;
 
@@ -58,15 +61,16 @@ public:
 
 Result<std::unique_ptr<Netlink>> make_netlink();
 
-// Something changed: multicast of links, IPv4/IPv6 addresses and routes. An overrun of the socket
+// Something changed: multicast of links, IPv4/IPv6 addresses, routes and neighbours. An overrun of the socket
 // (ENOBUFS) is reported as everything having changed.
 struct NetlinkEvent {
-    enum class What { link, address, route, overrun };
+    enum class What { link, address, route, neighbour, overrun };
     What what = What::overrun;
     int ifindex = 0;
     std::string interface;  // where known (links)
     bool removed = false;
     std::optional<Route> route;  // for What::route
+    IpAddress neighbour;         // for What::neighbour
 };
 
 // Own netlink socket, non-blocking: app awaits fd() on its event loop and calls read_events().

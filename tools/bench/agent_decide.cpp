@@ -160,9 +160,18 @@ private:
     }
 
     Desired desired(const std::vector<Peer>& peers) {
-        return build_desired({config_, facts_, own_.public_key, own_.address, overlay_, peers, manager_, ids_,
+        return build_desired({config_,
+                              facts_,
+                              own_.public_key,
+                              own_.address,
+                              overlay_,
+                              peers,
+                              manager_,
+                              ids_,
                               [this](const Peer& peer) { return must(secrets_.fingerprint_of(peer)); },
-                              endpoints_of, own_.depended_on});
+                              endpoints_of,
+                              own_.depended_on,
+                              {}});
     }
 
     Registry registry_;

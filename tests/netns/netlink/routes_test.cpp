@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <linux/if_addr.h>
 #include <linux/rtnetlink.h>
+#include <unistd.h>
+
+#include <algorithm>
 
 #include <gmock/gmock.h>
 
@@ -57,6 +60,26 @@ protected:
     std::unique_ptr<Netlink> netlink_;
     int ifindex_ = 0;
 };
+
+TEST_F(NetlinkRoutes, ANeighbourThatDoesNotAnswerFails) {
+    run("ip address add 198.51.100.1/24 dev wg9");
+    const IpAddress nobody = *IpAddress::parse("198.51.100.77");
+    const auto done = netlink_->probe_neighbour(ifindex_, nobody);
+    ASSERT_TRUE(done) << done.error().message();
+    bool failed = false;
+    for (int i = 0; i < 100 && !failed; ++i) {
+        ::usleep(100'000);
+        const auto neighbours = netlink_->neighbours();
+        ASSERT_TRUE(neighbours) << neighbours.error().message();
+        failed =
+            std::ranges::find(*neighbours, Neighbour{ifindex_, nobody, true, false}) != neighbours->end();
+    }
+    EXPECT_TRUE(failed);
+    run("ip neighbour replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev wg9");
+    const auto neighbours = netlink_->neighbours();
+    ASSERT_TRUE(neighbours);
+    EXPECT_NE(std::ranges::find(*neighbours, Neighbour{ifindex_, nobody, false, true}), neighbours->end());
+}
 
 TEST_F(NetlinkRoutes, EveryKindReadsBackAsItWasAsked) {
     std::vector<Route> wanted = {

@@ -53,7 +53,8 @@ protected:
                                       list.push_back(c.where.endpoint().value());
                                   return list;
                               },
-                              depended_on});
+                              depended_on,
+                              [this](const Prefix& prefix) { return overridden.contains(prefix); }});
     }
 
     Config config;
@@ -65,6 +66,7 @@ protected:
     PeerManager manager{[] { return 0.5; }};
     PeerIds ids;
     std::vector<IpAddress> depended_on;
+    std::set<Prefix> overridden;
 };
 
 TEST_F(DesiredTest, ABypassedPeerHasNoRoutes) {
@@ -91,6 +93,32 @@ TEST_F(DesiredTest, SteersEveryPrefixAndRoutesAllButNodeAddresses) {
     EXPECT_FALSE(wanted.routes.contains({net("192.0.2.2/32"), RouteType::unicast}));
     EXPECT_EQ(wanted.routes.at({net("10.244.2.0/24"), RouteType::unicast}).preferred_source, ip("192.0.2.1"));
     EXPECT_TRUE(wanted.routes.contains({overlay_network, RouteType::unicast}));
+}
+
+TEST_F(DesiredTest, OverridesARouteThatLeadsNowhereByItsHalves) {
+    handshake();
+    peers[0].prefixes.push_back({net("fd00:2::/64"), PrefixClass::pod, "service:a"});
+    peers[0].prefixes.push_back({net("10.9.9.9/32"), PrefixClass::extra, "service:a"});
+    peers[0].prefixes.push_back({net("0.0.0.0/0"), PrefixClass::extra, "static"});
+    const auto halved = [&](const char* text) {
+        const Desired wanted = build();
+        const bool here = wanted.routes.contains({net(text), RouteType::unicast});
+        EXPECT_EQ(wanted.routes.contains({net(text), RouteType::unreachable}), here) << text;
+        EXPECT_TRUE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unicast}));
+        return here;
+    };
+    EXPECT_FALSE(halved("10.244.2.0/25"));
+    overridden = {net("10.244.2.0/24"), net("fd00:2::/64"), net("10.9.9.9/32"), net("0.0.0.0/0")};
+    for (const char* text : {"10.244.2.0/25", "10.244.2.128/25", "fd00:2::/65", "fd00:2:0:0:8000::/65"})
+        EXPECT_TRUE(halved(text)) << text;
+    EXPECT_FALSE(halved("0.0.0.0/1"));
+    EXPECT_EQ(build().routes.at({net("10.244.2.128/25"), RouteType::unicast}).preferred_source,
+              ip("192.0.2.1"));
+    config.steering.routes = RouteForm::backup;
+    EXPECT_FALSE(halved("10.244.2.0/25"));
+    overridden.clear();
+    config.steering.routes = RouteForm::override;
+    EXPECT_TRUE(halved("10.244.2.0/25"));
 }
 
 TEST_F(DesiredTest, WithBypassThereIsNoUnreachableTwin) {

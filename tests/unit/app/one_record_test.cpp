@@ -108,9 +108,18 @@ private:
     }
 
     Desired desired(const std::vector<Peer>& peers) {
-        return build_desired({config_, facts_, own_.public_key, own_.address, overlay_, peers, manager, ids_,
-                              [](const Peer&) { return SecretFingerprint{}; }, endpoints_of,
-                              own_.depended_on});
+        return build_desired({config_,
+                              facts_,
+                              own_.public_key,
+                              own_.address,
+                              overlay_,
+                              peers,
+                              manager,
+                              ids_,
+                              [](const Peer&) { return SecretFingerprint{}; },
+                              endpoints_of,
+                              own_.depended_on,
+                              {}});
     }
 
     bool may_do_one_;

@@ -162,7 +162,7 @@ TEST_F(ConfigErrors, ValuesThatBreakARule) {
         {"steering: {pods: sometimes}",
          {"c.yaml:1: steering.pods: \"sometimes\" is not one; accepted: always"}},
         {"steering: {routes: none}",
-         {"c.yaml:1: steering.routes: \"none\" is not one; accepted: auto, backup"}},
+         {"c.yaml:1: steering.routes: \"none\" is not one; accepted: auto, backup, override"}},
         {"steering: {order: middle}",
          {"c.yaml:1: steering.order: \"middle\" is not one; accepted: first, last"}},
         {"steering: {uplinks: []}", {"c.yaml:1: steering.uplinks: an empty list would steer nothing"}},

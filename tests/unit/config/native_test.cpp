@@ -246,7 +246,6 @@ TEST_F(Native, WhatThisVersionLacksIsUnsupported) {
          "discovery.kubernetes.annotationPrefix: \"a.b\""},
         {"steering:\n  pods: cniDown", "c.yaml:2: steering.pods: \"cniDown\""},
         {"steering: {podDatapath: direct}", "steering.podDatapath: \"direct\""},
-        {"steering: {routes: override}", "steering.routes: \"override\""},
         {"steering: {podInterfaces: [veth*]}", "steering.podInterfaces: \"a list\""},
         {"guard: {handshakesPerSecond: 10}", "guard.handshakesPerSecond: \"10\""},
         {"policy: {default: deny}", "policy.default: \"deny\""},

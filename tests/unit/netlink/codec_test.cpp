@@ -5,6 +5,7 @@
 #include <linux/if_addr.h>
 #include <linux/if_arp.h>
 #include <linux/if_link.h>
+#include <linux/neighbour.h>
 #include <linux/rtnetlink.h>
 #include <sys/socket.h>
 
@@ -328,17 +329,44 @@ TEST(Events, ReadsSeveralOfOneDatagram) {
     EXPECT_FALSE(events[1].removed);
 }
 
+TEST(NeighbourCodec, TellsWhoAnswersAndWhoDoesNot) {
+    for (const auto& [state, failed, valid] : {std::tuple{NUD_FAILED, true, false},
+                                               {NUD_REACHABLE, false, true},
+                                               {NUD_STALE, false, true},
+                                               {NUD_PERMANENT, false, true},
+                                               {NUD_INCOMPLETE, false, false}}) {
+        ndmsg info{};
+        info.ndm_family = AF_INET;
+        info.ndm_ifindex = 5;
+        info.ndm_state = static_cast<std::uint16_t>(state);
+        const auto bytes = Message(RTM_NEWNEIGH).header(info).raw(NDA_DST, {192, 0, 2, 7}).bytes();
+        const auto parsed = parse_neighbour(bytes);
+        ASSERT_TRUE(parsed && *parsed) << state;
+        EXPECT_EQ(**parsed, (Neighbour{5, *IpAddress::parse("192.0.2.7"), failed, valid})) << state;
+        std::vector<NetlinkEvent> events;
+        parse_events(bytes, events);
+        ASSERT_EQ(events.size(), 1U);
+        EXPECT_EQ(events[0].what, NetlinkEvent::What::neighbour);
+        EXPECT_EQ(events[0].neighbour.to_string(), "192.0.2.7");
+    }
+    ndmsg info{};
+    info.ndm_family = AF_INET;
+    EXPECT_FALSE(parse_neighbour(Message(RTM_NEWNEIGH).header(info).bytes())) << "no address";
+}
+
 TEST(Events, LeavesOutOtherTablesCachedRoutesAndBridgePorts) {
     auto port = ether(3);
     port.ifi_family = AF_BRIDGE;
     auto cloned = route_header(AF_INET6, 0);
     cloned.rtm_flags = RTM_F_CLONED;
+    ndmsg fdb{};
+    fdb.ndm_family = AF_BRIDGE;
     std::vector<NetlinkEvent> events;
     for (const auto& datagram :
          {Message(RTM_DELLINK).header(port).text(IFLA_IFNAME, "eth0").bytes(),
           Message(RTM_NEWROUTE).header(cloned).bytes(),
           Message(RTM_NEWROUTE).header(route_header(AF_INET, 0)).u32(RTA_TABLE, 255).bytes(),
-          Message(RTM_NEWNEIGH).bytes()}) {
+          Message(RTM_NEWNEIGH).header(fdb).bytes(), Message(RTM_NEWRULE).bytes()}) {
         parse_events(datagram, events);
     }
     EXPECT_THAT(events, IsEmpty());

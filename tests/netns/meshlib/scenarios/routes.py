@@ -1,0 +1,90 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Kernel routes for peers' prefixes: behind a CNI's while those lead somewhere, in their place otherwise."""
+
+import ipaddress
+import json
+
+from lablib import Node
+
+from ..scenario import Mesh, check, eventually, scenario
+
+_SOON = 2.0  # seconds
+_ARP = 8.0  # the kernel asks for a next hop three times before it gives up
+
+
+def _ours(node: Node, prefix: str) -> bool:
+    family = "-6" if ":" in prefix else "-4"
+    shown = json.loads(node.run("ip", "-j", family, "route", "show", "proto", "119").stdout)
+    return any(route["dst"] == prefix and route.get("type", "unicast") == "unicast" for route in shown)
+
+
+def _overridden(node: Node, prefix: str) -> bool:
+    network = ipaddress.ip_network(prefix)
+    found = [_ours(node, str(half)) for half in network.subnets()]
+    check(found[0] == found[1], f"{prefix}: only one half is there")
+    return found[0]
+
+
+def _route(node: Node, *words: str) -> None:
+    family = "-6" if any(":" in word for word in words) else "-4"
+    node.run("ip", family, "route", *words)
+
+
+@scenario(core=True)
+def dead_cni_routes_are_overridden(mesh: Mesh) -> None:
+    """Blackholed, unreachable, over a next hop that doesn't answer: ours wins; mended, the CNI's has it back."""
+    one, two = mesh.nodes
+    pods = {two.addresses.pod_prefix4: mesh.pod(two).ipv4, two.addresses.pod_prefix6: mesh.pod(two).ipv6}
+    gateways = {
+        two.addresses.pod_prefix4: ("192.0.2.77", two.addresses.ipv4),
+        two.addresses.pod_prefix6: ("2001:db8::77", two.addresses.ipv6),
+    }
+    for prefix, pod in pods.items():
+        nobody, node2 = gateways[prefix]
+        check(_ours(one, prefix) and not _overridden(one, prefix), f"{prefix} is overridden without need")
+        for fault, timeout in (
+            (("blackhole", prefix), _SOON),
+            (("unreachable", prefix), _SOON),
+            ((prefix, "via", nobody), _ARP),
+        ):
+            _route(one, "replace", *fault, "metric", "10", "proto", "bird")
+            took = eventually(
+                lambda pod=pod: mesh.ping(one, pod, count=1) == 1, f"{fault}: no way", timeout=timeout
+            )
+            check(_overridden(one, prefix), f"{fault}: not overridden")
+            mesh.expect_ping(one, pod)
+            mesh.expect_ping(mesh.pod(one), pod)
+            print(f"{' '.join(fault)}: overridden after {took:.2f} s")
+            _route(one, "delete", *fault, "metric", "10")
+            eventually(
+                lambda prefix=prefix: not _overridden(one, prefix), f"{fault}: still overridden", timeout=_SOON
+            )
+            mesh.expect_ping(one, pod)
+        # A CNI's route that works keeps what it has: the programs on the uplink steer it.
+        _route(one, "replace", prefix, "via", node2, "metric", "10", "proto", "bird")
+        mesh.expect_ping(one, pod)
+        check(not _overridden(one, prefix), f"{prefix}: a sound route is overridden")
+        with mesh.capture() as capture:
+            mesh.expect_ping(one, pod)
+        check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
+        _route(one, "delete", prefix, "metric", "10")
+    check("the route of" in mesh.log(one), "the log doesn't say why")
+
+
+@scenario()
+def routes_can_be_fixed_to_override(mesh: Mesh) -> None:
+    """`steering.routes: override`, and back to `backup` while it runs."""
+    one, two = mesh.nodes
+    prefixes = (two.addresses.pod_prefix4, two.addresses.pod_prefix6)
+    mesh.reconfigure(one, [{"op": "add", "path": "/steering/routes", "value": "override"}])
+    for prefix in prefixes:
+        eventually(lambda prefix=prefix: _overridden(one, prefix), f"{prefix} isn't overridden", timeout=_SOON)
+    mesh.expect_ping(mesh.pod(one), mesh.pod(two).ipv4)
+    mesh.reconfigure(one, [{"op": "add", "path": "/steering/routes", "value": "backup"}])
+    for prefix in prefixes:
+        eventually(
+            lambda prefix=prefix: not _overridden(one, prefix), f"{prefix} is overridden still", timeout=_SOON
+        )
+        _route(one, "replace", "blackhole", prefix, "metric", "10")
+    mesh.expect_ping(mesh.pod(two), mesh.pod(two).ipv6)
+    check(mesh.ping(one, mesh.pod(two).ipv4, count=1) == 0, "backup routes don't override")
