@@ -112,6 +112,7 @@ private:
     std::vector<PeerView> peer_views() const;
     SteeringView steering_view();
     Result<ExplainState> explain_state(const ExplainRequest& request);
+    void confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer);
     std::vector<std::string> warnings() const;
 
     asio::io_context& io_;

@@ -165,10 +165,56 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     return state;
 }
 
+namespace {
+
+constexpr std::uint8_t kNoProtocol = 253;  // RFC 3692: for experiments, so that no port or type is judged
+constexpr std::uint16_t kSomePort = 40000;
+
+IpAddress source_for(const IpAddress& destination, const ExplainState& state) {
+    if (state.kernel_route && state.kernel_route->preferred_source)
+        return *state.kernel_route->preferred_source;
+    for (const IpAddress& address : state.local_addresses)
+        if (address.family() == destination.family() && !address.is_loopback()) return address;
+    return destination;
+}
+
+}  // namespace
+
 Result<Explanation> Agent::explain(const ExplainRequest& request) {
     auto state = explain_state(request);
     if (!state) return Failure(state.error());
-    return wglan::explain(request, *state);
+    Explanation answer = wglan::explain(request, *state);
+    if (answer.at_uplink) confirm(request, *state, answer);
+    return answer;
+}
+
+// The tables say why; the program that reads them says what.
+void Agent::confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer) {
+    ReplayPacket packet;
+    packet.destination = request.destination;
+    packet.source = request.source.value_or(source_for(request.destination, state));
+    packet.protocol = request.protocol.value_or(kNoProtocol);
+    packet.source_port = request.source_port.value_or(kSomePort);
+    packet.destination_port = request.destination_port.value_or(0);
+    packet.mark = request.mark;
+    const auto said = dataplane_->replay(packet);
+    if (!said) {
+        const auto before_last = answer.steps.empty() ? answer.steps.end() : std::prev(answer.steps.end());
+        answer.steps.insert(before_last,
+                            {"program", std::nullopt, "not replayed: " + said.error().message()});
+        return;
+    }
+    const Verdict verdict = *said == ReplayVerdict::steer  ? Verdict::steer
+                            : *said == ReplayVerdict::drop ? Verdict::drop
+                                                           : Verdict::pass;
+    const bool agrees = verdict == answer.verdict;
+    answer.steps.push_back({"program", verdict,
+                            "the loaded program, run on such a packet, says " +
+                                std::string(to_string(verdict)) + (agrees ? "" : ", other than the tables")});
+    if (agrees) return;
+    answer.verdict = verdict;
+    answer.via = verdict == Verdict::steer ? state.interface : verdict == Verdict::pass ? state.kernel_device : "";
+    answer.reason = "the loaded program decides otherwise than the tables say";
 }
 
 Result<RecordView> Agent::record() {

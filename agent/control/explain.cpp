@@ -126,6 +126,7 @@ private:
         for (const auto& attachment : state_.attachments) {
             if (attachment.ifindex != state_.kernel_route->ifindex) continue;
             if (attachment.hook != Attachment::Hook::tc_egress) continue;
+            out_.at_uplink = true;
             return go_on("hook", fmt::format("the steering program stands at {} egress ({})",
                                              state_.kernel_device, to_string(attachment.kind)));
         }

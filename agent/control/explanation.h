@@ -37,7 +37,8 @@ struct Explanation {
     std::string via;   // interface that the packet leaves by; "" = none
     std::string peer;  // "" = none
     std::optional<PeerState> peer_state;
-    std::string reason;  // with drop and pass: one phrase
+    std::string reason;      // with drop and pass: one phrase
+    bool at_uplink = false;  // it was the program at an uplink's egress that decided
 };
 
 }  // namespace wglan

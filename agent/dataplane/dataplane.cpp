@@ -17,6 +17,7 @@
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/codec.h"
 #include "agent/dataplane/object.h"
+#include "agent/dataplane/replay.h"
 #include "maps/convert.h"
 
 namespace wglan {
@@ -111,6 +112,7 @@ public:
     Result<Attachment> attach_uplink(int ifindex, const std::string& name) override;
     Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name) override;
     Result<> detach(int ifindex) override;
+    Result<ReplayVerdict> replay(const ReplayPacket& packet) override;
     Result<DataplaneCounters> counters() override;
     Result<PeerCounters> peer_counters(PeerId id) override;
 
@@ -124,6 +126,7 @@ private:
     DataplaneOptions options_;
     std::optional<SteerObject> object_;
     std::optional<Attacher> attacher_;
+    std::unique_ptr<Replay> replay_;
     bool adopted_ = false;
     bool take_over_due_ = false;         // at the first attach_*
     bool generation_due_ = false;        // once more, when no program runs that began before the last
@@ -353,6 +356,17 @@ Result<std::vector<Attachment>> BpfDataplane::attach_tunnel(int ifindex, const s
 Result<> BpfDataplane::detach(int ifindex) {
     if (!attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
     return attacher_->detach(ifindex);
+}
+
+Result<ReplayVerdict> BpfDataplane::replay(const ReplayPacket& packet) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    if (!replay_) {
+        auto loaded = Replay::load(**open);
+        if (!loaded) return fail_with(loaded, "load the steering program for a test");
+        replay_ = std::move(*loaded);
+    }
+    return replay_->egress(packet);
 }
 
 Result<DataplaneCounters> BpfDataplane::counters() {

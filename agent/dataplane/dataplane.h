@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/dataplane/replay_packet.h"
 #include "agent/model/steering.h"
 
 namespace wglan {
@@ -75,6 +76,10 @@ public:
     virtual Result<Attachment> attach_uplink(int ifindex, const std::string& name) = 0;
     virtual Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name) = 0;
     virtual Result<> detach(int ifindex) = 0;  // ours alone; idempotent; fine when the device is gone
+
+    // The program's own answer for such a packet at an uplink's egress; it leaves no trace. The first
+    // call loads a second instance.
+    virtual Result<ReplayVerdict> replay(const ReplayPacket& packet) = 0;
 
     virtual Result<DataplaneCounters> counters() = 0;
     virtual Result<PeerCounters> peer_counters(PeerId id) = 0;  // not_found: no such peer

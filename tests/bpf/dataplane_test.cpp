@@ -146,6 +146,33 @@ TEST_P(DataplaneTest, AChangedRouteCountsAtOnceWhateverWasKept) {
     EXPECT_TRUE(steers());
 }
 
+TEST_P(DataplaneTest, ReplaysADecisionWithoutATrace) {
+    auto plane = loaded();
+    fill(*plane);
+    attach(*plane);
+    const auto ask = [&](const char* destination, std::uint32_t mark = 0) {
+        const auto to = IpAddress::parse(destination).value();
+        const auto from = IpAddress::parse(to.is_v4() ? "192.0.2.1" : "2001:db8::1").value();
+        auto said = plane->replay({from, to, 6, 40000, 443, mark});
+        EXPECT_TRUE(said) << (said ? "" : said.error().message());
+        return said.value_or(ReplayVerdict::pass);
+    };
+    EXPECT_EQ(ask("10.1.2.3"), ReplayVerdict::steer);
+    EXPECT_EQ(ask("10.1.2.3", 0x10), ReplayVerdict::pass);
+    EXPECT_EQ(ask("10.2.2.3"), ReplayVerdict::pass);
+    ASSERT_EQ(text_of(plane->put_routes({route("10.2.0.0/16"), route("fd01::/32")})), "");
+    EXPECT_EQ(ask("10.2.2.3"), ReplayVerdict::steer);
+    EXPECT_EQ(ask("fd01::9"), ReplayVerdict::steer);
+    ASSERT_EQ(text_of(plane->put_peers({peer(PeerState::down)})), "");
+    EXPECT_EQ(ask("10.1.2.3"), ReplayVerdict::drop);
+    ASSERT_EQ(text_of(plane->remove_routes({prefix("10.1.0.0/16")})), "");
+    EXPECT_EQ(ask("10.1.2.3"), ReplayVerdict::pass);
+    const auto counters = plane->counters();
+    ASSERT_TRUE(counters);
+    EXPECT_EQ(counters->steered4 + counters->steered6 + counters->passed, 0U);
+    for (const auto& [reason, count] : counters->dropped) EXPECT_EQ(count, 0U) << reason;
+}
+
 TEST_P(DataplaneTest, StateIsWhatWasWritten) {
     auto plane = loaded();
     fill(*plane);
