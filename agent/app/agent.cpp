@@ -228,6 +228,7 @@ void Agent::on_source(SourceUpdate update) {
     switch (update.kind) {
         case SourceUpdate::Kind::snapshot:
             for (const Tombstone& tombstone : update.tombstones) registry_.tombstone(tombstone);
+            for (const SourcedRecord& record : update.records) (void)forgive(record.record.identity);
             registry_.snapshot(update.source, std::move(update.records), now);
             break;
         case SourceUpdate::Kind::put:

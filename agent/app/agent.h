@@ -98,6 +98,7 @@ private:
     // Applies the plan; true if all of it was done.
     bool carry_out(const Plan& plan, Kernel::Outcome& outcome);
     void note_attachments(const Desired& desired, const std::vector<Attachment>& attached);
+    void note_capacity(const Desired& wanted);
     void note_errors(const std::vector<std::string>& errors);
     void remember();
     bool derive_other_address();
@@ -166,7 +167,7 @@ private:
     bool stopped_ = false;
     bool first_reconcile_done_ = false;
     std::map<std::string, Refusal> source_refusals_;  // by source and peer
-    std::vector<std::string> errors_, host_warnings_;
+    std::vector<std::string> errors_, host_warnings_, capacity_warnings_;
 
     Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_,
         routes_timer_;

@@ -249,7 +249,9 @@ void Agent::reconcile() {
 // One record was put and nothing else happened: what a whole pass would do, for that peer alone.
 bool Agent::reconcile_one() {
     if (!one_put_ || all_dirty_ || merge_dirty_ || facts_dirty_ || checking_drift_ || !observed_valid_ ||
-        !first_reconcile_done_ || !knowledge_complete() || service_addresses(config_, names_) != depended_on_)
+        !first_reconcile_done_ || !knowledge_complete() ||
+        nearly_full(observed_.steer_routes.size(), config_.bpf.max_routes) ||
+        service_addresses(config_, names_) != depended_on_)
         return false;
     const auto touched = registry_.merge_one(own_claims(), merged_);
     merge_dirty_ = true;  // until this went well
@@ -304,6 +306,7 @@ void Agent::reconcile_all() {
     }
     if (merge_dirty_ || one_put_) merge();
     const Desired wanted = desired(merged_.peers);
+    note_capacity(wanted);
     Plan plan = diff(wanted, observed_);
     const bool all_known = knowledge_complete();
     if (!all_known) plan = without_removals(std::move(plan));
@@ -358,6 +361,13 @@ void Agent::note_attachments(const Desired& wanted, const std::vector<Attachment
     for (const Attachment& attachment : attached)
         if (std::find(known.begin(), known.end(), attachment) == known.end()) known.push_back(attachment);
     std::sort(known.begin(), known.end());
+}
+
+void Agent::note_capacity(const Desired& wanted) {
+    auto warnings = capacity_warnings(wanted, config_);
+    if (warnings != capacity_warnings_)
+        for (const std::string& warning : warnings) spdlog::warn("{}", warning);
+    capacity_warnings_ = std::move(warnings);
 }
 
 void Agent::note_errors(const std::vector<std::string>& errors) {

@@ -70,12 +70,13 @@ SteeringView Agent::steering_view() {
 std::vector<std::string> Agent::warnings() const {
     std::vector<std::string> all = config_warnings_;
     all.insert(all.end(), host_warnings_.begin(), host_warnings_.end());
+    all.insert(all.end(), capacity_warnings_.begin(), capacity_warnings_.end());
     all.insert(all.end(), errors_.begin(), errors_.end());
     return all;
 }
 
-// Quiet peers are looked at every few seconds; who asks shall see the present.
-// Who asks is told what holds: a peer that came up this moment is steered before it is called up.
+// Quiet peers are looked at every few seconds; who asks is told what holds: a peer that came up this moment
+// is steered before it is called up.
 void Agent::look_now() {
     if (!first_reconcile_done_ || stopped_) return;
     poll();
@@ -133,6 +134,11 @@ RoutesView Agent::routes() {
                 row.kernel_route.state = KernelRouteView::State::present;
                 row.kernel_route.metric = kernel->second.metric;
                 row.kernel_route.device = config_.interface.name;
+                row.kernel_route.overrides = config_.steering.routes == RouteForm::override;
+                if (const auto fault = overridden_.find(prefix); fault != overridden_.end()) {
+                    row.kernel_route.overrides = true;
+                    row.kernel_route.fault = fault->second;
+                }
             }
         }
         view.routes.push_back(std::move(row));

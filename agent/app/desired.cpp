@@ -170,7 +170,12 @@ private:
         route.prefix = owned.prefix;
         route.peer = id;
         route.mtu = static_cast<std::uint16_t>(out_.mtu);
-        out_.steer_routes.insert({owned.prefix, route});  // our own neighbourhood stays as it is
+        // What doesn't fit goes by its kernel route alone.
+        std::size_t& count = owned.prefix.family() == Family::v4 ? steered4_ : steered6_;
+        if (count >= room_)
+            ++out_.left_out;
+        else if (out_.steer_routes.insert({owned.prefix, route}).second)  // our own neighbourhood stays
+            ++count;
         if (bypass || (owned.cls != PrefixClass::pod && owned.cls != PrefixClass::extra)) return;
         // A route around an endpoint would take WireGuard's own packets, whatever their mark: such prefixes
         // are steered by the programs alone.
@@ -219,6 +224,9 @@ private:
     Desired out_;
     std::set<IpAddress> endpoints_;
     std::vector<Prefix> halved_;
+    // Some room is left to what passes.
+    std::size_t room_ = config_.bpf.max_routes - config_.bpf.max_routes / 16;
+    std::size_t steered4_ = 0, steered6_ = 0;
 };
 
 }  // namespace
@@ -227,6 +235,28 @@ std::uint32_t interface_mtu(const Config& config, const HostFacts& facts) {
     if (config.interface.mtu) return *config.interface.mtu;
     return std::max(kLeastMtu,
                     facts.underlay_mtu > kWireGuardOverhead ? facts.underlay_mtu - kWireGuardOverhead : 0);
+}
+
+bool nearly_full(std::size_t entries, std::size_t room) { return entries >= room - room / 5; }
+
+std::vector<std::string> capacity_warnings(const Desired& wanted, const Config& config) {
+    std::vector<std::string> warnings;
+    const auto look = [&](std::size_t entries, std::size_t room, const char* what, const char* mend) {
+        if (nearly_full(entries, room))
+            warnings.push_back(std::string(what) + " is more than 80 % full (" + std::to_string(room) +
+                               " entries)" + mend);
+    };
+    const auto ipv6 = wanted.steer_routes.lower_bound(Prefix::make(IpAddress(), 0).value());
+    const auto count4 = static_cast<std::size_t>(std::distance(wanted.steer_routes.begin(), ipv6));
+    const char* enlarge = "; bpf.maxRoutes makes it larger";
+    look(count4, config.bpf.max_routes, "the table of IPv4 prefixes", enlarge);
+    look(wanted.steer_routes.size() - count4, config.bpf.max_routes, "the table of IPv6 prefixes", enlarge);
+    look(wanted.peers.size(), kMaxPeers, "the table of peers", "");
+    if (wanted.left_out > 0)
+        warnings.push_back(
+            "the tables have no room for some prefixes: these are not steered, and take their "
+            "kernel routes; raise bpf.maxRoutes");
+    return warnings;
 }
 
 Desired build_desired(const DesiredInput& input) { return Builder(input).run(); }

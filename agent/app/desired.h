@@ -46,6 +46,10 @@ struct DesiredInput {
 };
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);
+// Tables that are nearly full, or were too small for `wanted`: "" where there is nothing to say.
+std::vector<std::string> capacity_warnings(const Desired& wanted, const Config& config);
+// Filled to where capacity_warnings() begins, or more.
+bool nearly_full(std::size_t entries, std::size_t room);
 Desired build_desired(const DesiredInput& input);
 
 }  // namespace wglan

@@ -15,11 +15,11 @@ std::string fault_of(const Route& route, const std::map<int, const Link*>& links
         case RouteType::local:
             return "";
         case RouteType::unreachable:
-            return "it is an unreachable route";
+            return "an unreachable route";
         case RouteType::blackhole:
-            return "it is a blackhole route";
+            return "a blackhole route";
         case RouteType::other:
-            return "it is a prohibiting route";
+            return "a prohibiting route";
     }
     const auto link = links.find(route.ifindex);
     if (link == links.end()) return "its device is gone";

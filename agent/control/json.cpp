@@ -108,7 +108,11 @@ Json route_json(const RouteView& route) {
             {"kernelRoute",
              {{"state", to_string(kernel.state)},
               {"metric", present ? Json(kernel.metric) : Json(nullptr)},
-              {"device", kernel.device}}}};
+              {"device", kernel.device},
+              {"form", !present           ? ""
+                       : kernel.overrides ? "override"
+                                          : "backup"},
+              {"fault", kernel.fault}}}};
 }
 
 }  // namespace

@@ -97,6 +97,8 @@ struct KernelRouteView {
     State state = State::not_wanted;
     std::uint32_t metric = 0;
     std::string device;
+    bool overrides = false;  // its halves are there too, and win over anybody's route
+    std::string fault;       // of the route that is overridden; "" = it is by configuration
 };
 
 struct RouteView {

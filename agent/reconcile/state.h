@@ -48,6 +48,7 @@ struct Desired {
     std::map<PeerId, SteerPeer> steer_peers;
     std::set<SteerEndpoint> steer_endpoints;
     SteerConfig steer_config;  // interface_ifindex and listen_port are filled from Observed
+    std::size_t left_out = 0;  // prefixes that the tables have no room for
 };
 
 struct Observed {

@@ -121,6 +121,31 @@ TEST_F(DesiredTest, OverridesARouteThatLeadsNowhereByItsHalves) {
     EXPECT_TRUE(halved("10.244.2.0/25"));
 }
 
+TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {
+    handshake();
+    config.bpf.max_routes = 1024;
+    const auto add = [&](int first, int end) {
+        for (int i = first; i < end; ++i)
+            peers[0].prefixes.push_back(
+                {net("10." + std::to_string(i / 256) + "." + std::to_string(i % 256) + ".0/24"),
+                 PrefixClass::extra, "service:a"});
+    };
+    add(0, 700);
+    EXPECT_TRUE(capacity_warnings(build(), config).empty());
+    add(700, 900);
+    auto warnings = capacity_warnings(build(), config);
+    ASSERT_EQ(warnings.size(), 1U);
+    EXPECT_NE(warnings[0].find("IPv4 prefixes is more than 80 % full (1024 entries); bpf.maxRoutes"),
+              std::string::npos)
+        << warnings[0];
+    add(900, 1200);
+    const Desired wanted = build();
+    EXPECT_LE(wanted.steer_routes.size(), 1024U);
+    EXPECT_EQ(wanted.left_out, 1202U - 960U) << "two prefixes were there before";
+    EXPECT_TRUE(wanted.routes.contains({net("10.4.175.0/24"), RouteType::unicast}));
+    EXPECT_EQ(capacity_warnings(wanted, config).size(), 2U);
+}
+
 TEST_F(DesiredTest, WithBypassThereIsNoUnreachableTwin) {
     handshake();
     config.peers.when_down = Fallback::bypass;

@@ -13,8 +13,12 @@ Cell kernel_route(const Json& route) {
     std::string state = text_at(route, {"kernelRoute", "state"});
     if (state == "missing") return Cell("missing", Colour::bad);
     if (state != "present") return Cell("-");
-    return Cell(fmt::format("dev {} metric {}", text_at(route, {"kernelRoute", "device"}),
-                            count_at(route, {"kernelRoute", "metric"})));
+    std::string device = "dev " + text_at(route, {"kernelRoute", "device"});
+    if (text_at(route, {"kernelRoute", "form"}) == "override") {
+        std::string fault = text_at(route, {"kernelRoute", "fault"});
+        return Cell(device + ", override" + (fault.empty() ? "" : " (" + fault + ")"), Colour::warn);
+    }
+    return Cell(device + ", backup");
 }
 
 Colour colour_of_action(std::string_view action) {
