@@ -47,6 +47,7 @@ ServicePublisher::ServicePublisher(SourceContext context, const ServiceOptions& 
       refresh_(options.refresh),
       slow_(options.backoff_most),
       backoff_(options.backoff_first, options.backoff_most, context_.random),
+      contest_backoff_(options.backoff_first, options.backoff_most, context_.random),
       timer_(*context_.io) {
     if (refresh_ <= Milliseconds{0}) refresh_ = Seconds{context_.sealer->ttl_seconds()} / 3;
 }
@@ -77,6 +78,12 @@ void ServicePublisher::publish(OwnRecord own) {
     if (envelope_ && *envelope_ == *envelope) return;
     envelope_ = std::move(*envelope);
     superseded_ = false;
+    if (contests_ > 1 && !contest_over()) {
+        // To be answered at once again and again would keep us and all readers busy for nothing.
+        next_ = std::min(next_, context_.clock->now() + contest_backoff_.next());
+        timer_.cancel();
+        return;
+    }
     backoff_.reset();
     wake();
 }
@@ -88,17 +95,24 @@ std::optional<SourceUpdate> ServicePublisher::saw(const OwnSight& own) {
         return std::nullopt;
     }
     const auto sequence = own.envelope->sequence;
-    if (!envelope_) return tell(sequence);
+    if (!envelope_) return tell(sequence, true);
     const bool same = sequence == envelope_->sequence && own.envelope->signature == envelope_->signature;
     if (sequence < envelope_->sequence || (same && !error_.empty())) put_soon();
     if (same || sequence < envelope_->sequence) return std::nullopt;
     superseded_ = true;
-    return tell(sequence);
+    return tell(sequence, true);
 }
 
-std::optional<SourceUpdate> ServicePublisher::tell(std::uint64_t sequence) {
+std::optional<SourceUpdate> ServicePublisher::tell(std::uint64_t sequence, bool signed_by_us) {
     if (sequence <= told_) return std::nullopt;
     told_ = sequence;
+    if (contest_over()) {
+        contests_ = copies_ = 0;
+        contest_backoff_.reset();
+    }
+    ++contests_;
+    if (signed_by_us) ++copies_;
+    contested_ = context_.clock->now();
     SourceUpdate update;
     update.kind = SourceUpdate::Kind::own_sequence;
     update.source = source_;
@@ -106,6 +120,8 @@ std::optional<SourceUpdate> ServicePublisher::tell(std::uint64_t sequence) {
     update.sequence = sequence;
     return update;
 }
+
+bool ServicePublisher::contest_over() const { return context_.clock->now() - contested_ > 2 * slow_; }
 
 Task<void> ServicePublisher::put_once(const std::function<void(SourceUpdate)>& emit) {
     const Envelope envelope = *envelope_;
@@ -120,7 +136,10 @@ Task<void> ServicePublisher::put_once(const std::function<void(SourceUpdate)>& e
     if (stored) {
         backoff_.reset();
         if (current) superseded_ = false;
-        set_error({});
+        const bool copied = copies_ >= kCopied && !contest_over();
+        set_error(copied ? "another node publishes with this node's identity: was its state directory "
+                           "copied from here? Give it one of its own"
+                         : "");
         next_ = context_.clock->now() + refresh_;
     } else {
         set_error(stored.error().wrap("publish our record").message());
@@ -151,7 +170,7 @@ Result<> ServicePublisher::judge_answer(const HttpResponse& response, std::uint6
             fmt::format("the service says that it holds sequence {} of us, which can't follow from {}",
                         *stored, sequence));
     if (envelope_ && envelope_->sequence <= *stored) superseded_ = true;
-    news = tell(*stored);
+    news = tell(*stored, false);
     return fail(ErrorKind::conflict,
                 fmt::format("the service holds sequence {} of us, ours is {}", *stored, sequence));
 }

@@ -34,6 +34,9 @@ private:
 
     static constexpr Milliseconds kMinPutInterval{500};
 
+    // So many newer records of ours in a row aren't a lost memory any more.
+    static constexpr unsigned kCopied = 3;
+
     Task<void> put_once(const std::function<void(SourceUpdate)>& emit);
     Task<void> wait();
     void wake();
@@ -41,7 +44,9 @@ private:
     void set_error(std::string text);
     Result<> judge_answer(const HttpResponse& response, std::uint64_t sequence,
                           std::optional<SourceUpdate>& news);
-    std::optional<SourceUpdate> tell(std::uint64_t sequence);
+    // `signed_by_us`: the record itself was seen; else it is the service's word alone.
+    std::optional<SourceUpdate> tell(std::uint64_t sequence, bool signed_by_us);
+    bool contest_over() const;
     Task<Result<HttpResponse>> send(const char* method, const Envelope& envelope);
     Task<Result<>> withdraw_loop(Envelope tombstone);
 
@@ -50,8 +55,12 @@ private:
     std::string source_;
     Milliseconds refresh_, slow_;
     Backoff backoff_;
+    Backoff contest_backoff_;
     asio::steady_timer timer_;
     SteadyTime next_{}, last_put_{};
+    // How often in a row there was a newer record of ours, and how often it was a true one.
+    unsigned contests_ = 0, copies_ = 0;
+    SteadyTime contested_{};
     std::optional<Envelope> envelope_;  // signed and sealed once, sent as it is at each refresh
     bool wake_ = false;
     bool stopped_ = false;

@@ -22,11 +22,12 @@ protected:
         io_.poll();
     }
 
-    void make(Milliseconds silence = Seconds{30}, Milliseconds refresh = Seconds{60}) {
+    void make(Milliseconds silence = Seconds{30}, Milliseconds refresh = Seconds{60},
+              Milliseconds backoff_most = Milliseconds{40}) {
         ServiceOptions options;
         options.url = service_.url();
         options.backoff_first = Milliseconds{10};
-        options.backoff_most = Milliseconds{40};
+        options.backoff_most = backoff_most;
         options.silence = silence;
         options.refresh = refresh;
         source_ = must(make_service_source(context_, options));
@@ -120,6 +121,24 @@ TEST_F(ServiceSourceTest, TakesAStoredSequenceFromAConflictAndGoesAboveIt) {
     ASSERT_TRUE(until([&] { return stored(41); }));
     EXPECT_EQ(last(Kind::own_sequence).sequence, 40U);
     ASSERT_TRUE(until([&] { return synced(); }));
+}
+
+TEST_F(ServiceSourceTest, ACopyOfThisNodeIsAnsweredEverMoreSlowlyAndNamed) {
+    make(Seconds{30}, Seconds{60}, Seconds{30});
+    reissue_ = true;
+    start();
+    publish(1);
+    ASSERT_TRUE(until([&] { return stored(1); }));
+    const auto begin = std::chrono::steady_clock::now();
+    constexpr unsigned kTimes = 6;
+    for (unsigned i = 1; i <= kTimes; ++i) {
+        server().put(self_.entry(keys_, 100ULL * i));
+        ASSERT_TRUE(until([&] { return stored(100ULL * i + 1); }));
+    }
+    // The first at once, then at least half of 10, 20, 40 ... ms.
+    EXPECT_GE(std::chrono::steady_clock::now() - begin, Milliseconds{5 * ((1 << (kTimes - 1)) - 1)});
+    ASSERT_TRUE(until([&] { return source_->status().state == SourceState::degraded; }));
+    EXPECT_THAT(source_->status().last_error, HasSubstr("this node's identity"));
 }
 
 TEST_F(ServiceSourceTest, DoesNotBelieveAnAbsurdConflict) {
