@@ -22,6 +22,7 @@ class Discovery:
         self.addresses = NodeAddresses(DISCOVERY_HOST)
         self.url = f"https://{self.addresses.ipv4}:{DISCOVERY_PORT}"
         self.log = layout.directory / "discovery.log"
+        self.environment: dict[str, str] = {}
         self._programs = programs
         self._process = ProcessFile(layout.directory / "discovery.pid")
 
@@ -62,6 +63,7 @@ class Discovery:
                 str(key),
             ],
             log=self.log,
+            environment=self.environment,
         )
         wait_until(lambda: self._listens() or self.pid() is None, timeout=10)
         if self.pid() is None or not self._listens():

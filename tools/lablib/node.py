@@ -40,6 +40,7 @@ class Node:
         self.patch = self.directory / "patch.json"
         self._programs = programs
         self.agent_program = "wglan-agent"
+        self.agent_environment: dict[str, str] = {}
         self._patches = list(patches)
         self._holder = ProcessFile(self.directory / "holder.pid")
         self._agent = ProcessFile(self.directory / "agent.pid")
@@ -221,7 +222,7 @@ class Node:
         self._agent.start(
             self.command(self.agent_command("--log-format", "text")),
             log=self.log,
-            environment=self.environment(),
+            environment={**self.environment(), **self.agent_environment},
         )
 
     def agent_answers(self) -> bool:

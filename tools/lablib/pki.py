@@ -9,7 +9,8 @@ from .shell import run
 _NEW_KEY = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes"]
 
 
-def make_authority(directory: Path, ca: Path) -> None:
+def make_authority(directory: Path, ca: Path, *, key: Path | None = None) -> None:
+    """A certificate in `ca`, its key in `key`, by default ca.key in the folder."""
     run(
         [
             "openssl",
@@ -21,7 +22,7 @@ def make_authority(directory: Path, ca: Path) -> None:
             "-subj",
             "/CN=WgLAN lab CA",
             "-keyout",
-            str(directory / "ca.key"),
+            str(key or directory / "ca.key"),
             "-out",
             str(ca),
         ]

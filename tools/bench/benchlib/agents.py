@@ -7,8 +7,7 @@ import socket
 from pathlib import Path
 
 from lablib import LabError, Node
-
-from .namespaces import inside
+from lablib.namespaces import inside
 
 _METRICS = ("127.0.0.1", 9586)
 

@@ -1,51 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Doing things inside another network namespace without a process a time."""
+"""What goes on inside other network namespaces, without a process a time."""
 
-import ctypes
-import os
 import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TypeVar
 
-_CLONE_NEWNET = 0x40000000
+from lablib.namespaces import inside
+
 _ECHO_REQUEST, _ECHO_REPLY = 128, 129
-_libc = ctypes.CDLL(None, use_errno=True)
-
-T = TypeVar("T")
-
-
-def enter(namespace: str) -> None:
-    """Moves the calling thread, which must end there: it can't be told where it came from."""
-    handle = os.open(f"/run/netns/{namespace}", os.O_RDONLY | os.O_CLOEXEC)
-    try:
-        if _libc.setns(handle, _CLONE_NEWNET) != 0:
-            raise OSError(ctypes.get_errno(), f"enter {namespace}")
-    finally:
-        os.close(handle)
-
-
-def inside(namespace: str, work: Callable[[], T]) -> T:
-    """Runs work in a thread of that namespace; sockets made there stay there."""
-    results: list[T] = []
-    problems: list[BaseException] = []
-
-    def run() -> None:
-        try:
-            enter(namespace)
-            results.append(work())
-        except BaseException as problem:  # handed to the caller whole
-            problems.append(problem)
-
-    thread = threading.Thread(target=run)
-    thread.start()
-    thread.join()
-    if problems:
-        raise problems[0]
-    return results[0]
 
 
 def has_route(pid: int, prefix: str, device: str) -> bool:

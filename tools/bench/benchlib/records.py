@@ -10,9 +10,9 @@ from pathlib import Path
 
 from lablib import Lab, LabError
 from lablib.layout import DISCOVERY_PORT
+from lablib.namespaces import inside
 from lablib.shell import run
 
-from .namespaces import inside
 
 # The service limits requests by client address; in its own namespace all of 127.0.0.0/8 is ours.
 _PER_ADDRESS = 150
