@@ -1,11 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """A discovery service that misbehaves, with the lab's certificate, beside the good one.
 
-Run as a program: `sick_service.py MANNER PORT CERTIFICATE KEY COUNTER`.
+Run as a program: `sick_service.py MANNER PORT CERTIFICATE KEY COUNTER`. Each manner has a port of its own, so
+that all can stand side by side.
 """
 
 import socket
 import ssl
+import struct
 import subprocess
 import sys
 import threading
@@ -13,34 +15,51 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from lablib import Lab
+if TYPE_CHECKING or __name__ != "__main__":  # as a program it needs none, and has no path to it
+    from lablib import Lab, pki
 
-_PORT = 51822
+_FIRST_PORT = 51840
 
 
 class SickService:
     MANNERS = ("hangs", "garbage", "closes-mid-body", "endless-line", "endless-body", "wrong-json")
+    # These look sick before there is an answer, or while one is read.
+    MORE = (
+        "mute",
+        "no-tls",
+        "stranger",
+        "resets",
+        "drips",
+        "endless-header",
+        "redirects",
+        "negative-length",
+        "huge-chunk",
+    )
 
     def __init__(self, lab: "Lab", manner: str) -> None:
         self._lab = lab
-        self._manner = manner
+        self.manner = manner
+        self._port = _FIRST_PORT + (self.MANNERS + self.MORE).index(manner)
         self._counter = lab.layout.directory / f"sick-{manner}"
-        self.url = f"https://{lab.discovery.addresses.ipv4}:{_PORT}"
+        self.url = f"https://{lab.discovery.addresses.ipv4}:{self._port}"
+        self.name = f"service:{lab.discovery.addresses.ipv4}:{self._port}"
 
     def __enter__(self) -> "SickService":
         self._counter.write_text("")
         directory = self._lab.layout.directory
+        certificate = "stranger" if self.manner == "stranger" else "discovery"
+        if self.manner == "stranger":
+            pki.make_authority(directory, directory / "stranger.pem", key=directory / "stranger.key")
         self._process = subprocess.Popen(
             [
                 "nsenter",
                 f"--net=/run/netns/{self._lab.layout.discovery}",
                 sys.executable,
                 __file__,
-                self._manner,
-                str(_PORT),
-                str(directory / "discovery.pem"),
-                str(directory / "discovery.key"),
+                self.manner,
+                str(self._port),
+                str(directory / f"{certificate}.pem"),
+                str(directory / f"{certificate}.key"),
                 str(self._counter),
             ],
             text=True,
@@ -84,6 +103,36 @@ def _answer(connection: ssl.SSLSocket, manner: str) -> None:
     elif manner == "wrong-json":
         body = b'{"revision":{"a":[1]},"nodes":[{"node":7},null,"x",{"payload":"%%%"}]}'
         connection.sendall(_HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+    elif manner == "drips":
+        for byte in _HEAD * 1000:
+            connection.sendall(bytes([byte]))
+            time.sleep(0.2)
+    elif manner == "endless-header":
+        connection.sendall(_HEAD)
+        while True:
+            connection.sendall(b"X-More: " + b"a" * 65536 + b"\r\n")
+    elif manner == "redirects":
+        connection.sendall(b"HTTP/1.1 302 Found\r\nLocation: /v1/elsewhere\r\nContent-Length: 0\r\n\r\n")
+    elif manner == "negative-length":
+        connection.sendall(_HEAD + b"Content-Length: -1\r\n\r\n{}")
+    elif manner == "huge-chunk":
+        connection.sendall(_CHUNKED + b"ffffffffffffffff\r\n{}")
+
+
+def _answer_plain(connection: socket.socket, manner: str) -> bool:
+    """True if that was all: there is no TLS in that manner."""
+    if manner == "mute":
+        time.sleep(3600)
+    elif manner == "no-tls":
+        connection.recv(65536)
+        connection.sendall(_HEAD + b'Content-Length: 2\r\n\r\n{}')
+    elif manner == "resets":
+        connection.recv(1)
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    else:
+        return False
+    connection.close()
+    return True
 
 
 def _serve(manner: str, port: int, certificate: str, key: str, counter: Path) -> None:
@@ -94,10 +143,11 @@ def _serve(manner: str, port: int, certificate: str, key: str, counter: Path) ->
 
     def handle(plain: socket.socket) -> None:
         try:
-            with context.wrap_socket(plain, server_side=True) as connection:
-                with counter.open("a") as file:
-                    file.write("x")
-                _answer(connection, manner)
+            with counter.open("a") as file:
+                file.write("x")
+            if not _answer_plain(plain, manner):
+                with context.wrap_socket(plain, server_side=True) as connection:
+                    _answer(connection, manner)
         except OSError:
             plain.close()
 

@@ -1,6 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
 """Importing this registers every scenario."""
 
-from . import carry, input, membership, repair, restart, routes, settings
+from . import (
+    carry,
+    claims,
+    hostile,
+    hosts,
+    input,
+    membership,
+    repair,
+    restart,
+    routes,
+    services,
+    settings,
+)
 
-__all__ = ["carry", "input", "membership", "repair", "restart", "routes", "settings"]
+__all__ = [
+    "carry",
+    "claims",
+    "hostile",
+    "hosts",
+    "input",
+    "membership",
+    "repair",
+    "restart",
+    "routes",
+    "services",
+    "settings",
+]
