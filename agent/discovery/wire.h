@@ -19,7 +19,7 @@ inline constexpr std::size_t kMaxPayload = 16U << 10;            // raw bytes, b
 inline constexpr std::size_t kMaxEnvelopeJson = 32U << 10;       // one envelope or event as text
 inline constexpr std::uint64_t kMaxSequence = (1ULL << 53) - 1;  // exact in every JSON reader
 inline constexpr std::uint32_t kMinTtlSeconds = 30, kMaxTtlSeconds = 3600;
-inline constexpr UnixTime kMaxAgeSeconds = 24 * 3600, kMaxAheadSeconds = 600;
+inline constexpr UnixTime kMaxAgeSeconds = 86400, kMaxAheadSeconds = 600;
 inline constexpr std::size_t kMaxRevision = 64;  // characters
 
 using Signature = std::array<std::uint8_t, 64>;
