@@ -88,3 +88,29 @@ def routes_can_be_fixed_to_override(mesh: Mesh) -> None:
         _route(one, "replace", "blackhole", prefix, "metric", "10")
     mesh.expect_ping(mesh.pod(two), mesh.pod(two).ipv6)
     check(mesh.ping(one, mesh.pod(two).ipv4, count=1) == 0, "backup routes don't override")
+
+
+@scenario(core=True)
+def nothing_leaves_in_clear_without_the_device(mesh: Mesh) -> None:
+    """wglan0 down, then gone, and no agent to mend it: under whenDown: drop nothing is sent at all."""
+    one, two = mesh.nodes
+    pod4, pod6 = mesh.pod(two).ipv4, mesh.pod(two).ipv6
+    targets = (two.addresses.ipv4, two.addresses.ipv6, pod4, pod6)
+    # A CNI that would carry the pods' packets in clear.
+    _route(one, "add", two.addresses.pod_prefix4, "via", two.addresses.ipv4, "metric", "10")
+    _route(one, "add", two.addresses.pod_prefix6, "via", two.addresses.ipv6, "metric", "10")
+    for target in targets:
+        mesh.expect_ping(one, target)
+    one.agent_kill()
+    for change in (("link", "set", "wglan0", "down"), ("link", "delete", "wglan0")):
+        one.run("ip", *change)
+        with mesh.capture(f"wglan0-{change[-1]}") as capture:
+            for source in (one, mesh.pod(one)):
+                for target in targets:
+                    answered = mesh.ping(source, target, count=1)
+                    check(answered == 0, f"{' '.join(change)}: {target} answers")
+        check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
+    one.agent_start()
+    check(mesh.metric(one, "wglan_dropped_packets_total") > 0, "the drops weren't counted")
+    for target in targets:
+        eventually(lambda target=target: mesh.ping(one, target, count=1) == 1, f"{target}: no way", timeout=15)
