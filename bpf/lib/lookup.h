@@ -83,12 +83,4 @@ static __always_inline bool wglan_never_steered(const struct wglan_packet* packe
            wglan_is_endpoint(packet, WGLAN_ENDPOINT_REACH, packet->destination_port);
 }
 
-static __always_inline bool wglan_orphaned(const struct wglan_config* config) {
-    __u64 now;
-
-    if (!config->orphan_after_s) return false;
-    now = bpf_ktime_get_boot_ns();
-    return now > config->heartbeat_ns && now - config->heartbeat_ns > config->orphan_after_s * 1000000000ULL;
-}
-
 #endif
