@@ -15,6 +15,9 @@ inline constexpr std::array<const char*, 8> kPinnedMaps = {"wglan_route4", "wgla
                                                            "wglan_endpts", "wglan_config", "wglan_stats",
                                                            "wglan_pstats", "wglan_events"};
 
+// The guard's own, in the same folder while it is on.
+inline constexpr std::array<const char*, 3> kGuardMaps = {"wglan_guard", "wglan_gsource", "wglan_gaddress"};
+
 struct DropReason {
     std::uint32_t number;   // enum wglan_drop_reason
     std::string_view name;  // the metric's label, as in `wglan_dropped_packets_total{reason}`

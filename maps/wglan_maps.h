@@ -102,7 +102,8 @@ struct wglan_config {
     __u32 pad0;
 };
 
-/* Why a packet was dropped, with the name that people see (a metric's label). Append only. */
+/* Why a packet was dropped, with the name that people see (a metric's label). Append only; the guard's
+ * reasons stand at the end of the room there is. */
 #define WGLAN_DROP_REASONS(X)                  \
     X(ROUTE, 0, "route")                       \
     X(PEER_UNKNOWN, 1, "peer_unknown")         \
@@ -111,7 +112,10 @@ struct wglan_config {
     X(PEER_MISSING, 4, "peer_missing")         \
     X(NO_INTERFACE, 5, "no_interface")         \
     X(TOO_BIG, 6, "too_big")                   \
-    X(TUNNEL_IN_TUNNEL, 7, "tunnel_in_tunnel")
+    X(TUNNEL_IN_TUNNEL, 7, "tunnel_in_tunnel") \
+    X(GUARD_RATE, 28, "guard_rate")            \
+    X(GUARD_TYPE, 29, "guard_type")            \
+    X(GUARD_LENGTH, 30, "guard_length")
 
 enum wglan_drop_reason {
 #define WGLAN_DROP_ENUM(name, number, text) WGLAN_DROP_##name = number,

@@ -24,6 +24,7 @@ TEST(Names, DropReasonsAreDistinctAndFitTheCounters) {
 
 TEST(Names, MapNamesFitTheKernels) {
     for (const char* name : kPinnedMaps) EXPECT_LE(std::string(name).size(), 15U);
+    for (const char* name : kGuardMaps) EXPECT_LE(std::string(name).size(), 15U);
 }
 
 }  // namespace wglan
