@@ -30,11 +30,6 @@ bpf_attach_type attach_type(Attachment::Hook hook) {
     return hook == Attachment::Hook::tc_egress ? kTcxEgress : kTcxIngress;
 }
 
-std::string interface_name(int ifindex) {
-    char name[IF_NAMESIZE] = {};
-    return ::if_indextoname(static_cast<unsigned>(ifindex), name) == nullptr ? std::string() : name;
-}
-
 std::string where(int ifindex, Attachment::Hook hook) {
     const auto name = interface_name(ifindex);
     return std::string(to_string(hook)) + " of " +
@@ -63,7 +58,24 @@ std::optional<LinkInfo> link_info(int fd) {
         info.netns.attach_type == kTcxIngress ? Attachment::Hook::tc_ingress : Attachment::Hook::tc_egress};
 }
 
-std::string program_name(__u32 id) {
+bpf_tc_hook clsact_hook(int ifindex, Attachment::Hook hook) {
+    LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
+                .attach_point = hook == Attachment::Hook::tc_egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
+    return tc;
+}
+
+struct NameIndexFree {
+    void operator()(struct if_nameindex* list) const noexcept { ::if_freenameindex(list); }
+};
+
+}  // namespace
+
+std::string interface_name(int ifindex) {
+    char name[IF_NAMESIZE] = {};
+    return ::if_indextoname(static_cast<unsigned>(ifindex), name) == nullptr ? std::string() : name;
+}
+
+std::string program_name(std::uint32_t id) {
     const UniqueFd fd(bpf_prog_get_fd_by_id(id));
     bpf_prog_info info{};
     __u32 length = sizeof info;
@@ -71,73 +83,60 @@ std::string program_name(__u32 id) {
     return {info.name, strnlen(info.name, sizeof info.name)};
 }
 
-bool is_ours(const std::string& name) { return name.rfind(kProgramPrefix, 0) == 0; }
+bool is_our_program(const std::string& name) { return name.rfind(kProgramPrefix, 0) == 0; }
 
-std::string pin_name(int ifindex, Attachment::Hook hook, bool first) {
-    return std::string(to_string(hook)) + (first ? "-first-" : "-last-") + std::to_string(ifindex);
-}
-
-bool is_pin_of(const std::string& name, int ifindex, Attachment::Hook hook) {
-    return name == pin_name(ifindex, hook, true) || name == pin_name(ifindex, hook, false);
-}
-
-bpf_tc_hook clsact_hook(int ifindex, Attachment::Hook hook) {
-    LIBBPF_OPTS(bpf_tc_hook, tc, .ifindex = ifindex,
-                .attach_point = hook == Attachment::Hook::tc_egress ? BPF_TC_EGRESS : BPF_TC_INGRESS);
-    return tc;
-}
-
-// Program id of the filter with our handle and priority; 0 if there is none.
-__u32 filter_program(int ifindex, Attachment::Hook hook) {
-    const auto tc = clsact_hook(ifindex, hook);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = kFilterHandle, .priority = kFilterPriority);
-    return bpf_tc_query(&tc, &options) == 0 ? options.prog_id : 0;
-}
-
-Result<> drop_filter(int ifindex, Attachment::Hook hook) {
-    const auto id = filter_program(ifindex, hook);
-    if (id == 0 || !is_ours(program_name(id))) return {};
-    const auto tc = clsact_hook(ifindex, hook);
-    LIBBPF_OPTS(bpf_tc_opts, options, .handle = kFilterHandle, .priority = kFilterPriority);
-    const int error = -bpf_tc_detach(&tc, &options);
-    if (error == 0 || error == ENOENT || error == ENODEV || error == EINVAL) return {};
-    return fail_errno("remove our filter from " + where(ifindex, hook), error);
-}
-
-// At once; a link whose last reference goes is detached a little later.
 Result<> drop_link(const std::string& path) {
     if (auto fd = open_pin(path)) (void)bpf_link_detach(fd->get());
     return unpin(path);
 }
 
-struct NameIndexFree {
-    void operator()(struct if_nameindex* list) const noexcept { ::if_freenameindex(list); }
-};
+Attacher::Attacher(std::string pin_path, bool force_clsact, HookSlot slot)
+    : links_(std::move(pin_path) + "/" + kLinksDirectory),
+      slot_(slot),
+      tcx_(!force_clsact && kernel_has_tcx()) {
+    log_libbpf_through_ours();
+}
 
-void find_filters(std::vector<FoundAttachment>& found) {
+std::string Attacher::pin_name(int ifindex, Attachment::Hook hook, bool first) const {
+    return slot_.pin_prefix + std::string(hook == Attachment::Hook::tc_egress ? "egress" : "ingress") +
+           (first ? "-first-" : "-last-") + std::to_string(ifindex);
+}
+
+// Program id of the filter with our handle and priority; 0 if there is none.
+std::uint32_t Attacher::filter_program(int ifindex, Attachment::Hook hook) const {
+    const auto tc = clsact_hook(ifindex, hook);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = slot_.filter_handle, .priority = slot_.filter_priority);
+    return bpf_tc_query(&tc, &options) == 0 ? options.prog_id : 0;
+}
+
+Result<> Attacher::drop_filter(int ifindex, Attachment::Hook hook) {
+    const auto id = filter_program(ifindex, hook);
+    if (id == 0 || !is_our_program(program_name(id))) return {};
+    const auto tc = clsact_hook(ifindex, hook);
+    LIBBPF_OPTS(bpf_tc_opts, options, .handle = slot_.filter_handle, .priority = slot_.filter_priority);
+    const int error = -bpf_tc_detach(&tc, &options);
+    if (error == 0 || error == ENOENT || error == ENODEV || error == EINVAL) return {};
+    return fail_errno("remove our filter from " + where(ifindex, hook), error);
+}
+
+void Attacher::find_filters(std::vector<FoundAttachment>& found) const {
     const std::unique_ptr<struct if_nameindex, NameIndexFree> list(::if_nameindex());
     for (const auto* device = list.get(); device != nullptr && device->if_index != 0; ++device) {
         for (const auto hook : {Attachment::Hook::tc_egress, Attachment::Hook::tc_ingress}) {
             const int ifindex = static_cast<int>(device->if_index);
             const auto id = filter_program(ifindex, hook);
             auto name = id == 0 ? std::string() : program_name(id);
-            if (!is_ours(name)) continue;
+            if (!is_our_program(name)) continue;
             found.push_back(
                 {{ifindex, device->if_name, hook, Attachment::Kind::clsact, std::move(name)}, id, ""});
         }
     }
 }
 
-}  // namespace
-
-Attacher::Attacher(std::string pin_path, bool force_clsact)
-    : links_(std::move(pin_path) + "/" + kLinksDirectory), tcx_(!force_clsact && kernel_has_tcx()) {
-    log_libbpf_through_ours();
-}
-
 Result<> Attacher::drop_pins(int ifindex, Attachment::Hook hook, const std::string& except) {
     for (const std::string& name : list_pins(links_))
-        if (name != except && is_pin_of(name, ifindex, hook))
+        if (name != except &&
+            (name == pin_name(ifindex, hook, true) || name == pin_name(ifindex, hook, false)))
             if (auto dropped = drop_link(links_ + "/" + name); !dropped) return dropped;
     return {};
 }
@@ -168,12 +167,12 @@ Result<Attachment> Attacher::attach_clsact(int ifindex, Attachment::Hook hook, c
     if (made != 0 && made != EEXIST)
         return fail_errno("make a clsact qdisc for " + where(ifindex, hook), made);
     const auto id = filter_program(ifindex, hook);
-    if (id != 0 && !is_ours(program_name(id)))
+    if (id != 0 && !is_our_program(program_name(id)))
         return fail(ErrorKind::exists, "attach " + program.name + " to " + where(ifindex, hook) +
                                            ": another program's filter has our handle and priority");
     LIBBPF_OPTS(bpf_tc_opts, options, .prog_fd = program.fd,
-                .flags = id != 0 ? static_cast<__u32>(BPF_TC_F_REPLACE) : 0U, .handle = kFilterHandle,
-                .priority = kFilterPriority);
+                .flags = id != 0 ? static_cast<__u32>(BPF_TC_F_REPLACE) : 0U, .handle = slot_.filter_handle,
+                .priority = slot_.filter_priority);
     const int error = -bpf_tc_attach(&tc, &options);
     if (error != 0) return fail_errno("attach " + program.name + " to " + where(ifindex, hook), error);
     return Attachment{ifindex, interface_name(ifindex), hook, Attachment::Kind::clsact, program.name};
@@ -201,6 +200,7 @@ Result<> Attacher::detach(int ifindex) {
 Result<std::vector<FoundAttachment>> Attacher::find() const {
     std::vector<FoundAttachment> found;
     for (const std::string& name : list_pins(links_)) {
+        if (!name.starts_with(slot_.pin_prefix)) continue;
         const auto fd = open_pin(links_ + "/" + name);
         if (!fd) {
             if (fd.error().kind() == ErrorKind::permission) return Failure(fd.error());

@@ -12,9 +12,15 @@
 
 namespace wglan {
 
-// "wl": tells our clsact filters from others'.
-inline constexpr std::uint32_t kFilterHandle = 0x776c;
-inline constexpr std::uint32_t kFilterPriority = 0x776c;
+// Programs of one purpose. Those of others, and of our other purposes, are never touched.
+struct HookSlot {
+    const char* pin_prefix;  // of names below links
+    std::uint32_t filter_handle, filter_priority;
+};
+// "wl" tells our clsact filters from others'.
+inline constexpr HookSlot kSteerSlot{"tc-", 0x776c, 0x776c};
+// "wg"; in front of what steers.
+inline constexpr HookSlot kGuardSlot{"guard-tc-", 0x7767, 0x7767};
 
 struct Program {
     std::string name;  // as in Attachment
@@ -29,9 +35,15 @@ struct FoundAttachment {
     std::string pin;  // name below links; "" for clsact
 };
 
+std::string interface_name(int ifindex);     // "" = there is none
+std::string program_name(std::uint32_t id);  // "" = there is none
+bool is_our_program(const std::string& name);
+// Detaches it at once, and removes its pin; a link whose last reference goes is detached a little later.
+Result<> drop_link(const std::string& path);
+
 class Attacher {
 public:
-    Attacher(std::string pin_path, bool force_clsact);
+    Attacher(std::string pin_path, bool force_clsact, HookSlot slot = kSteerSlot);
 
     bool uses_tcx() const { return tcx_; }
 
@@ -50,8 +62,13 @@ private:
     Result<Attachment> attach_tcx(int ifindex, Attachment::Hook hook, const Program& program, bool first);
     Result<Attachment> attach_clsact(int ifindex, Attachment::Hook hook, const Program& program);
     Result<> drop_pins(int ifindex, Attachment::Hook hook, const std::string& except);
+    Result<> drop_filter(int ifindex, Attachment::Hook hook);
+    std::uint32_t filter_program(int ifindex, Attachment::Hook hook) const;
+    void find_filters(std::vector<FoundAttachment>& found) const;
+    std::string pin_name(int ifindex, Attachment::Hook hook, bool first) const;
 
     std::string links_;
+    HookSlot slot_;
     bool tcx_ = false;
 };
 

@@ -1,10 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/dataplane/dataplane.h"
 
-#include <net/if.h>
-#include <net/if_arp.h>
-#include <sys/ioctl.h>
-#include <sys/socket.h>
 #include <time.h>
 
 #include <algorithm>
@@ -16,6 +12,9 @@
 #include "agent/dataplane/attach.h"
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/codec.h"
+#include "agent/dataplane/device.h"
+#include "agent/dataplane/guard_attach.h"
+#include "agent/dataplane/guard_object.h"
 #include "agent/dataplane/object.h"
 #include "agent/dataplane/replay.h"
 #include "maps/convert.h"
@@ -28,39 +27,6 @@ std::uint64_t boot_time_ns() {
     timespec now{};
     ::clock_gettime(CLOCK_BOOTTIME, &now);
     return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-// ARPHRD_* of a device.
-Result<unsigned> hardware_type(int ifindex) {
-    ifreq request{};
-    if (::if_indextoname(static_cast<unsigned>(ifindex), request.ifr_name) == nullptr)
-        return fail_errno("look up ifindex " + std::to_string(ifindex));
-    const UniqueFd socket(::socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0));
-    if (!socket.valid() || ::ioctl(socket.get(), SIOCGIFHWADDR, &request) != 0)
-        return fail_errno("ask for the type of " + std::string(request.ifr_name));
-    return request.ifr_hwaddr.sa_family;
-}
-
-// linux/if_arp.h; it doesn't go together with net/if.h.
-constexpr unsigned kIp6Gre = 823;
-
-// The program that fits what packets look like at egress of such a device; null: unknown.
-const char* egress_program(unsigned type) {
-    switch (type) {
-        case ARPHRD_ETHER:
-            return "wglan_egress";
-        case ARPHRD_NONE:
-        case ARPHRD_RAWIP:
-        case ARPHRD_PPP:
-        case ARPHRD_TUNNEL:
-        case ARPHRD_TUNNEL6:
-        case ARPHRD_SIT:
-        case ARPHRD_IPGRE:
-        case kIp6Gre:
-            return "wglan_egress_l3";
-        default:
-            return nullptr;
-    }
 }
 
 Result<DataplaneState> read_tables(const Tables& tables) {
@@ -93,6 +59,14 @@ Result<DataplaneState> read_tables(const Tables& tables) {
     return state;
 }
 
+Result<> detach_all(GuardAttacher& attacher) {
+    const auto places = attacher.find({});
+    if (!places) return Failure(places.error());
+    for (const GuardPlace& place : *places)
+        if (auto detached = attacher.detach(place.attachment.ifindex); !detached) return detached;
+    return {};
+}
+
 class BpfDataplane final : public Dataplane {
 public:
     explicit BpfDataplane(DataplaneOptions options) : options_(std::move(options)) {}
@@ -115,6 +89,11 @@ public:
     Result<ReplayVerdict> replay(const ReplayPacket& packet) override;
     Result<DataplaneCounters> counters() override;
     Result<PeerCounters> peer_counters(PeerId id) override;
+    Result<GuardState> guard() override;
+    Result<> set_guard(const GuardSettings& settings) override;
+    Result<GuardPlace> attach_guard(int ifindex, bool physical) override;
+    Result<> detach_guard(int ifindex) override;
+    Result<> drop_guard() override;
 
 private:
     Result<> new_generation();
@@ -127,6 +106,9 @@ private:
     std::optional<SteerObject> object_;
     std::optional<Attacher> attacher_;
     std::unique_ptr<Replay> replay_;
+    std::optional<GuardObject> guard_object_;
+    std::optional<GuardAttacher> guard_attacher_;
+    GuardSettings guard_settings_;
     bool adopted_ = false;
     bool take_over_due_ = false;         // at the first attach_*
     bool generation_due_ = false;        // once more, when no program runs that began before the last
@@ -144,6 +126,7 @@ Result<> BpfDataplane::load() {
     auto object = SteerObject::load(options_.pin_path, options_.max_routes);
     if (!object) return Failure(object.error());
     attacher_.emplace(options_.pin_path, options_.force_clsact);
+    guard_attacher_.emplace(options_.pin_path, options_.force_clsact);
     object_ = std::move(*object);
     adopted_ = object_->maps() == SteerObject::Maps::adopted || object_->maps() == SteerObject::Maps::carried;
     take_over_due_ = !adopted_;
@@ -200,6 +183,12 @@ Result<std::vector<Attachment>> BpfDataplane::attachments() {
         if (std::any_of(object_->programs().begin(), object_->programs().end(),
                         [&](const Program& program) { return program.id == one.program_id; }))
             ours.push_back(std::move(one.attachment));
+    if (guard_object_) {
+        auto guarded = guard_attacher_->find(guard_object_->programs());
+        if (!guarded) return Failure(guarded.error());
+        for (GuardPlace& place : *guarded)
+            if (place.current) ours.push_back(std::move(place.attachment));
+    }
     std::sort(ours.begin(), ours.end());
     return ours;
 }
@@ -333,10 +322,11 @@ Result<Attachment> BpfDataplane::attach_uplink(int ifindex, const std::string& n
     if (auto due = take_over_if_due(); !due) return Failure(due.error());
     const auto type = hardware_type(ifindex);
     if (!type) return fail_with(type, "attach to " + name);
-    const char* program = egress_program(*type);
-    if (program == nullptr)
+    const PacketKind kind = packets_of(*type);
+    if (kind == PacketKind::unknown)
         return fail(ErrorKind::unsupported, "attach to " + name + ": a device of type " +
                                                 std::to_string(*type) + " can't be an uplink");
+    const char* program = kind == PacketKind::frames ? "wglan_egress" : "wglan_egress_l3";
     return attacher_->attach(ifindex, Attachment::Hook::tc_egress, object_->program(program),
                              options_.order_first);
 }
@@ -355,6 +345,7 @@ Result<std::vector<Attachment>> BpfDataplane::attach_tunnel(int ifindex, const s
 
 Result<> BpfDataplane::detach(int ifindex) {
     if (!attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    if (auto detached = guard_attacher_->detach(ifindex); !detached) return detached;
     return attacher_->detach(ifindex);
 }
 
@@ -385,6 +376,46 @@ Result<PeerCounters> BpfDataplane::peer_counters(PeerId id) {
     return decode_peer_counters(*cpus);
 }
 
+Result<GuardState> BpfDataplane::guard() {
+    if (!guard_attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    GuardState state;
+    if (guard_object_ && guard_object_->up_to_date()) state.settings = guard_settings_;
+    auto places = guard_attacher_->find(guard_object_ ? guard_object_->programs() : std::vector<Program>{});
+    if (!places) return Failure(places.error());
+    state.places = std::move(*places);
+    return state;
+}
+
+Result<> BpfDataplane::set_guard(const GuardSettings& settings) {
+    // Its programs read the steering programs' settings: those of the maps that are in force.
+    if (auto due = take_over_if_due(); !due) return due;
+    if (!guard_object_ || !guard_object_->up_to_date()) {
+        auto object = GuardObject::load(options_.pin_path, *object_);
+        if (!object) return Failure(object.error());
+        guard_object_ = std::move(*object);
+    }
+    if (auto set = guard_object_->set(settings); !set) return set;
+    guard_settings_ = settings;
+    return {};
+}
+
+Result<GuardPlace> BpfDataplane::attach_guard(int ifindex, bool physical) {
+    if (!guard_object_) return fail(ErrorKind::internal, "the guard isn't loaded");
+    return guard_attacher_->attach(ifindex, *guard_object_, physical);
+}
+
+Result<> BpfDataplane::detach_guard(int ifindex) {
+    if (!guard_attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    return guard_attacher_->detach(ifindex);
+}
+
+Result<> BpfDataplane::drop_guard() {
+    if (!guard_attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    if (auto dropped = detach_all(*guard_attacher_); !dropped) return dropped;
+    guard_object_.reset();
+    return GuardObject::unpin(options_.pin_path);
+}
+
 }  // namespace
 
 Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options) {
@@ -410,12 +441,18 @@ Result<DataplaneState> peek_dataplane(const std::string& pin_path) {
     return state;
 }
 
+Result<std::vector<GuardPlace>> peek_guard(const std::string& pin_path) {
+    return GuardAttacher(pin_path, false).find({});
+}
+
 Result<> remove_dataplane(const std::string& pin_path) {
     Attacher attacher(pin_path, false);
     auto found = attacher.find();
     if (!found) return Failure(found.error());
     for (const FoundAttachment& one : *found)
         if (auto detached = attacher.detach(one.attachment.ifindex); !detached) return detached;
+    GuardAttacher guard(pin_path, false);
+    if (auto detached = detach_all(guard); !detached) return detached;
     return remove_pin_path(pin_path);
 }
 

@@ -12,6 +12,7 @@
 
 #include "agent/base/result.h"
 #include "agent/dataplane/replay_packet.h"
+#include "agent/model/guard.h"
 #include "agent/model/steering.h"
 
 namespace wglan {
@@ -42,6 +43,11 @@ struct DataplaneCounters {
 
 struct PeerCounters {
     std::uint64_t tx_packets = 0, tx_bytes = 0, rx_packets = 0, rx_bytes = 0;
+};
+
+struct GuardState {
+    std::optional<GuardSettings> settings;  // nullopt: its programs aren't loaded, or must be anew
+    std::vector<GuardPlace> places;         // sorted; a predecessor's too
 };
 
 class Dataplane {
@@ -83,11 +89,20 @@ public:
 
     virtual Result<DataplaneCounters> counters() = 0;
     virtual Result<PeerCounters> peer_counters(PeerId id) = 0;  // not_found: no such peer
+
+    // The guard of the WireGuard port at ingress of uplinks (guard_attach.h). The port is SteerConfig's,
+    // and what it drops counts among the others' reasons. attachments() shows it, detach() takes it along.
+    virtual Result<GuardState> guard() = 0;
+    virtual Result<> set_guard(const GuardSettings& settings) = 0;  // loads the programs if need be
+    virtual Result<GuardPlace> attach_guard(int ifindex, bool physical) = 0;
+    virtual Result<> detach_guard(int ifindex) = 0;
+    virtual Result<> drop_guard() = 0;  // from all devices, with its maps
 };
 
 Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options);
 // Reads what is pinned without loading anything; empty where nothing of this layout is.
 Result<DataplaneState> peek_dataplane(const std::string& pin_path);
+Result<std::vector<GuardPlace>> peek_guard(const std::string& pin_path);
 // Detaches and unpins everything of ours below pin_path, and removes clsact filters of ours from every
 // device (clsact itself stays). Works without load(); idempotent.
 Result<> remove_dataplane(const std::string& pin_path);

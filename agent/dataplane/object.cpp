@@ -25,42 +25,11 @@ namespace {
 constexpr const char* kCarried[] = {"wglan_route4", "wglan_route6", "wglan_peers", "wglan_endpts",
                                     "wglan_config"};
 
-Error explain_load_error(int error) {
-    if (error == EPERM || error == EACCES)
-        return fail_errno(
-                   "load the BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; "
-                   "details with --log-level debug",
-                   error)
-            .value();
-    if (error == ENOSYS)
-        return Error(ErrorKind::unsupported,
-                     "load the BPF programs: this kernel has no bpf(2) (CONFIG_BPF_SYSCALL)", error);
-    if (error == EINVAL)
-        return Error(ErrorKind::unsupported,
-                     "load the BPF programs: this kernel refuses them (6.1 or newer is needed); details with "
-                     "--log-level debug",
-                     error);
-    return fail_errno("load the BPF programs; details with --log-level debug", error).value();
-}
-
 bpf_map_info info_of(int fd) {
     bpf_map_info info{};
     __u32 length = sizeof info;
     if (bpf_obj_get_info_by_fd(fd, &info, &length) != 0) info = {};
     return info;
-}
-
-bool same_definition(const bpf_map* wanted, int fd) {
-    const auto found = info_of(fd);
-    return found.type == static_cast<__u32>(bpf_map__type(wanted)) &&
-           found.key_size == bpf_map__key_size(wanted) && found.value_size == bpf_map__value_size(wanted) &&
-           found.max_entries == bpf_map__max_entries(wanted) && found.map_flags == bpf_map__map_flags(wanted);
-}
-
-Result<UniqueFd> duplicate(int fd) {
-    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
-    if (!copy.valid()) return fail_errno("duplicate a descriptor");
-    return copy;
 }
 
 // `open(name)` gives a descriptor of that map.
@@ -106,6 +75,53 @@ bool is_our_layout(const Tables& tables) {
 }
 
 }  // namespace
+
+Result<UniqueFd> duplicate(int fd) {
+    UniqueFd copy(::fcntl(fd, F_DUPFD_CLOEXEC, 0));
+    if (!copy.valid()) return fail_errno("duplicate a descriptor");
+    return copy;
+}
+
+Error explain_load_error(int error) {
+    if (error == EPERM || error == EACCES)
+        return fail_errno(
+                   "load the BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; "
+                   "details with --log-level debug",
+                   error)
+            .value();
+    if (error == ENOSYS)
+        return Error(ErrorKind::unsupported,
+                     "load the BPF programs: this kernel has no bpf(2) (CONFIG_BPF_SYSCALL)", error);
+    if (error == EINVAL)
+        return Error(ErrorKind::unsupported,
+                     "load the BPF programs: this kernel refuses them (6.1 or newer is needed); details with "
+                     "--log-level debug",
+                     error);
+    return fail_errno("load the BPF programs; details with --log-level debug", error).value();
+}
+
+bool same_definition(const bpf_map* wanted, int fd) {
+    const auto found = info_of(fd);
+    return found.type == static_cast<__u32>(bpf_map__type(wanted)) &&
+           found.key_size == bpf_map__key_size(wanted) && found.value_size == bpf_map__value_size(wanted) &&
+           found.max_entries == bpf_map__max_entries(wanted) && found.map_flags == bpf_map__map_flags(wanted);
+}
+
+Result<std::vector<Program>> loaded_programs(const bpf_object* object) {
+    std::vector<Program> programs;
+    bpf_program* program = nullptr;
+    bpf_object__for_each_program(program, object) {
+        if (!bpf_program__autoload(program)) continue;
+        bpf_prog_info info{};
+        __u32 length = sizeof info;
+        if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
+            return fail_errno("look at a loaded BPF program");
+        // The kernel keeps 15 characters of a name, and that is what an attachment shows.
+        programs.push_back(
+            {{info.name, strnlen(info.name, sizeof info.name)}, bpf_program__fd(program), info.id});
+    }
+    return programs;
+}
 
 Result<Tables> open_pinned_tables(const std::string& pin_path) {
     auto tables =
@@ -208,20 +224,12 @@ Result<SteerObject> SteerObject::load(const std::string& pin_path, std::uint32_t
     if (const int error = -wglan_steer__load(object.skeleton_.get()); error != 0)
         return Failure(explain_load_error(error));
 
-    auto* const loaded = object.skeleton_->obj;
     auto tables = make_tables([&](const char* name) { return duplicate(object.map_fd(name)); });
     if (!tables) return Failure(tables.error());
     object.tables_ = std::move(*tables);
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, loaded) {
-        bpf_prog_info info{};
-        __u32 length = sizeof info;
-        if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
-            return fail_errno("look at a loaded BPF program");
-        // The kernel keeps 15 characters of a name, and that is what an attachment shows.
-        object.programs_.push_back(
-            {{info.name, strnlen(info.name, sizeof info.name)}, bpf_program__fd(program), info.id});
-    }
+    auto programs = loaded_programs(object.skeleton_->obj);
+    if (!programs) return Failure(programs.error());
+    object.programs_ = std::move(*programs);
     if (object.maps_ != Maps::adopted)
         if (auto filled = object.fill_and_pin(pin_path); !filled) return Failure(filled.error());
     return object;

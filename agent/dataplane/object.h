@@ -11,9 +11,18 @@
 #include "maps/table.h"
 #include "maps/wglan_maps.h"
 
+struct bpf_map;
+struct bpf_object;
 struct wglan_steer;
 
 namespace wglan {
+
+Result<UniqueFd> duplicate(int fd);
+// For every object of ours. `error`: of bpf_object__load, positive.
+Error explain_load_error(int error);
+// An open map, as it will be made, is of the same kind, sizes and flags as the one at fd.
+bool same_definition(const bpf_map* wanted, int fd);
+Result<std::vector<Program>> loaded_programs(const bpf_object* object);
 
 // The maps by type. Each has descriptors of its own.
 struct Tables {

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Names of the enumerations, as they stand in JSON, tables and logs.
+#include "agent/model/guard.h"
 #include "agent/model/peer.h"
 #include "agent/model/record.h"
 #include "agent/model/steering.h"
@@ -114,6 +115,18 @@ std::string_view to_string(Attachment::Kind kind) {
             return "clsact";
         case Attachment::Kind::xdp:
             return "xdp";
+    }
+    return "?";
+}
+
+std::string_view to_string(GuardMode mode) {
+    switch (mode) {
+        case GuardMode::native:
+            return "xdp-native";
+        case GuardMode::generic:
+            return "xdp-generic";
+        case GuardMode::tc:
+            return "tc";
     }
     return "?";
 }

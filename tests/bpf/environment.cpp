@@ -94,15 +94,30 @@ void remove_link(const std::string& name) { run("ip link del " + name); }
 
 int ifindex_of(const std::string& name) { return static_cast<int>(::if_nametoindex(name.c_str())); }
 
-void send_frame(int ifindex, const void* bytes, std::size_t size) {
-    const UniqueFd socket(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+void send_frame(int ifindex, const void* bytes, std::size_t size, bool in_pieces) {
+    // Kept: to close one waits for a grace period of RCU.
+    static UniqueFd sockets[2];
+    UniqueFd& socket = sockets[in_pieces ? 1 : 0];
+    if (!socket.valid()) {
+        socket = UniqueFd(::socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0));
+        const int on = 1;
+        if (in_pieces && ::setsockopt(socket.get(), SOL_PACKET, PACKET_VNET_HDR, &on, sizeof on) != 0)
+            die("ask for frames in pieces");
+    }
     sockaddr_ll to{};
     to.sll_family = AF_PACKET;
     to.sll_ifindex = ifindex;
     // Without it the kernel takes the frame's type from nowhere, and skb->protocol is 0.
     std::memcpy(&to.sll_protocol, static_cast<const char*>(bytes) + 12, 2);
+    struct {
+        std::uint8_t flags, gso_type;
+        std::uint16_t header_length, gso_size, checksum_start, checksum_offset;
+    } const description{0, 0, 14, 0, 0, 0};  // struct virtio_net_hdr
+    const std::string head(reinterpret_cast<const char*>(&description), in_pieces ? sizeof description : 0);
+    const std::string all = head + std::string(static_cast<const char*>(bytes), size);
     // ENOBUFS is how a program's drop looks from here.
-    if (::sendto(socket.get(), bytes, size, 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) < 0 &&
+    if (::sendto(socket.get(), all.data(), all.size(), 0, reinterpret_cast<const sockaddr*>(&to), sizeof to) <
+            0 &&
         errno != ENOBUFS)
         die("send a frame");
 }

@@ -28,8 +28,9 @@ private:
 int make_veth(const std::string& name, const std::string& peer);  // ifindex of `name`; both are up
 void remove_link(const std::string& name);
 int ifindex_of(const std::string& name);
-// A raw frame out of that device.
-void send_frame(int ifindex, const void* bytes, std::size_t size);
+// A raw frame out of that device. `in_pieces`, for those of more than a page: behind the MAC header all is in
+// fragments of the buffer.
+void send_frame(int ifindex, const void* bytes, std::size_t size, bool in_pieces = false);
 
 // Enters a new network namespace and mount namespace for the whole process, with a bpffs on a private
 // directory (see bpffs()). Runs the tests. Exits with 77 and the reason where that isn't possible.
