@@ -105,6 +105,10 @@ struct Config {
         RouteForm routes = RouteForm::automatic;
         std::vector<Prefix> exclude;
     } steering;
+    struct Guard {
+        bool enabled = true;
+        std::uint32_t handshakes_per_s = 50;  // from one source
+    } guard;
     struct Control {
         std::string socket = "/run/wglan/agent.sock";
     } control;

@@ -66,6 +66,8 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_KEY("steering.order", false, steering.order_first),
     WGLAN_KEY("steering.routes", true, steering.routes),
     WGLAN_KEY("steering.exclude", false, steering.exclude),
+    WGLAN_KEY("guard.enabled", false, guard.enabled),
+    WGLAN_KEY("guard.handshakesPerSecond", false, guard.handshakes_per_s),
     WGLAN_KEY("control.socket", true, control.socket),
     WGLAN_KEY("metrics.listen", true, metrics.listen),
     WGLAN_KEY("bpf.pinPath", true, bpf.pin_path),

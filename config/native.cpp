@@ -173,14 +173,9 @@ void read_steering(Section& steering, Config::Steering& out) {
     steering.read_list("exclude", out.exclude, kMaxPrefixes, parse_prefix);
 }
 
-void read_guard(Section& guard) {
-    bool ignored = true;
-    std::uint64_t rate = 50;
-    guard.read("enabled", ignored, parse_bool);
-    guard.read("handshakesPerSecond", rate, number<std::uint64_t>(1, 1'000'000));
-    if (rate != 50)
-        guard.fail("handshakesPerSecond", not_available(std::to_string(rate)).value().message(),
-                   ErrorKind::unsupported);
+void read_guard(Section& guard, Config::Guard& out) {
+    guard.read("enabled", out.enabled, parse_bool);
+    guard.read("handshakesPerSecond", out.handshakes_per_s, number<std::uint32_t>(1, 1'000'000));
 }
 
 void read_policy(Section& policy) {
@@ -205,7 +200,7 @@ void read_top(Section& top, Draft& draft) {
     top.map("advertise", [&](Section& advertise) { read_advertise(advertise, out.advertise); });
     top.map("peers", [&](Section& peers) { read_peers(peers, out.peers); });
     top.map("steering", [&](Section& steering) { read_steering(steering, out.steering); });
-    top.map("guard", read_guard);
+    top.map("guard", [&](Section& guard) { read_guard(guard, out.guard); });
     top.map("policy", read_policy);
     top.map("control",
             [&](Section& control) { control.read("socket", out.control.socket, parse_socket_path); });

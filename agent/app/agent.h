@@ -15,6 +15,7 @@
 #include "agent/app/desired.h"
 #include "agent/app/facts.h"
 #include "agent/app/file_watch.h"
+#include "agent/app/guard_keeper.h"
 #include "agent/app/kernel.h"
 #include "agent/app/names.h"
 #include "agent/app/route_health.h"
@@ -99,6 +100,7 @@ private:
     bool carry_out(const Plan& plan, Kernel::Outcome& outcome);
     void note_attachments(const Desired& desired, const std::vector<Attachment>& attached);
     void note_capacity(const Desired& wanted);
+    void keep_guard(bool look, bool repairing);
     void note_errors(const std::vector<std::string>& errors);
     void remember();
     bool derive_other_address();
@@ -134,6 +136,7 @@ private:
     std::unique_ptr<WireGuard> wireguard_;
     std::unique_ptr<Dataplane> dataplane_;
     std::unique_ptr<Kernel> kernel_;
+    GuardKeeper guard_;
     std::unique_ptr<HttpServer> control_server_;
     std::unique_ptr<HttpServer> metrics_server_;
     std::unique_ptr<SourceSet> sources_;

@@ -240,8 +240,11 @@ void Agent::retry_later() {
 void Agent::reconcile() {
     dirty_ = false;
     const SteadyTime since = system_clock().now();
+    const bool look = facts_dirty_ || checking_drift_ || !observed_valid_;
+    const bool repairing = checking_drift_ && observed_valid_ && first_reconcile_done_;
     if (!reconcile_one()) reconcile_all();
     if (!first_reconcile_done_) return;
+    if (guard_.looked()) keep_guard(look, repairing);
     reconcile_times_.observe(std::chrono::duration<double>(system_clock().now() - since).count());
     remember_later();
 }
@@ -368,6 +371,15 @@ void Agent::note_capacity(const Desired& wanted) {
     if (warnings != capacity_warnings_)
         for (const std::string& warning : warnings) spdlog::warn("{}", warning);
     capacity_warnings_ = std::move(warnings);
+}
+
+// After a plan: the programs' settings, which the guard shares, are in force by then.
+void Agent::keep_guard(bool look, bool repairing) {
+    if (!look && guard_.settled()) return;
+    const auto outcome = guard_.keep(*dataplane_, guard_wanted(config_, facts_));
+    if (repairing) drift_repairs_ += outcome.changes;
+    if (outcome.changes == 0) return;
+    if (auto attachments = dataplane_->attachments()) observed_.attachments = std::move(*attachments);
 }
 
 void Agent::note_errors(const std::vector<std::string>& errors) {

@@ -16,6 +16,7 @@ constexpr Milliseconds kQuietPoll{5000};
 constexpr Seconds kFirstFor{1};
 constexpr Seconds kFrequentFor{3};
 constexpr Milliseconds kQuickCheck{1500};
+constexpr Milliseconds kGuardStarts{300};  // a predecessor's goes on; peers that wait for us come first
 constexpr Seconds kDriftCheck{60};
 constexpr Milliseconds kRememberAfter{100};
 // A CNI that writes thousands of routes costs one look at them in this time.
@@ -60,10 +61,11 @@ void Agent::poll() {
 
 // What no event tells of: programs detached, settings of wglan0 changed. Cheap enough to look often.
 void Agent::check_later() {
-    check_timer_.expires_after(kQuickCheck);
+    check_timer_.expires_after(guard_.looked() ? kQuickCheck : kGuardStarts);
     check_timer_.async_wait([this](const boost::system::error_code& error) {
         if (error || stopped_) return;
         (void)dataplane_->heartbeat();
+        if (!guard_.looked() && first_reconcile_done_) keep_guard(true, false);
         for (const NextHop& hop : route_health_.failed())
             (void)netlink_->probe_neighbour(hop.ifindex, hop.address);
         if (observed_valid_ && !checking_drift_ && observed_.interface) {

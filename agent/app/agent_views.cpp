@@ -64,6 +64,7 @@ SteeringView Agent::steering_view() {
         view.counters.packet_too_big = counters->packet_too_big;
         view.counters.dropped = counters->dropped;
     }
+    view.guard = {config_.guard.enabled, config_.guard.handshakes_per_s, guard_.places()};
     return view;
 }
 
@@ -72,6 +73,7 @@ std::vector<std::string> Agent::warnings() const {
     all.insert(all.end(), host_warnings_.begin(), host_warnings_.end());
     all.insert(all.end(), capacity_warnings_.begin(), capacity_warnings_.end());
     all.insert(all.end(), errors_.begin(), errors_.end());
+    if (!guard_.error().empty()) all.push_back("guard: " + guard_.error());
     return all;
 }
 

@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/app/agent.h"
+#include "agent/app/guard_keeper.h"
 #include "agent/app/modes.h"
 #include "agent/app/wiring.h"
 
@@ -144,7 +145,11 @@ int run_dry_run(const ConfigInput& input) {
          endpoints,
          own.depended_on,
          {}});
-    const auto lines = describe(diff(desired, *observed), config.interface.name);
+    auto lines = describe(diff(desired, *observed), config.interface.name);
+    const auto guarded = peek_guard(config.bpf.pin_path);
+    if (!guarded) return exit_status(guarded.error());
+    for (std::string& line : describe(diff(guard_wanted(config, *facts), {std::nullopt, *guarded})))
+        lines.push_back(std::move(line));
     for (const std::string& line : lines) std::printf("%s\n", line.c_str());
     if (lines.empty()) std::printf("nothing to change\n");
     names.stop();

@@ -2,6 +2,7 @@
 // What this host looks like: links, addresses, default routes, as far as decisions need it.
 #pragma once
 
+#include <set>
 #include <vector>
 
 #include "agent/base/result.h"
@@ -13,6 +14,7 @@ namespace wglan {
 
 struct HostFacts {
     std::vector<Uplink> uplinks;
+    std::set<int> physical_uplinks;         // ifindexes
     std::uint32_t underlay_mtu = 1500;      // the smallest of the uplinks'
     std::vector<IpAddress> node_addresses;  // published: global ones on uplinks, best first
     std::vector<IpAddress> all_addresses;   // every address of the host but wglan0's

@@ -53,6 +53,17 @@ Json source_json(const SourceStatus& source) {
             {"lastError", source.last_error}};
 }
 
+Json guard_json(const GuardView& guard) {
+    Json interfaces = Json::array();
+    for (const auto& place : guard.places)
+        interfaces.push_back({{"interface", place.attachment.interface},
+                              {"mode", to_string(place.mode)},
+                              {"note", place.note}});
+    return {{"enabled", guard.enabled},
+            {"handshakesPerSecond", guard.handshakes_per_s},
+            {"interfaces", std::move(interfaces)}};
+}
+
 Json steering_json(const SteeringView& steering) {
     Json attachments = Json::array();
     for (const auto& one : steering.attachments)
@@ -70,7 +81,8 @@ Json steering_json(const SteeringView& steering) {
               {"passed", counters.passed},
               {"dropped", std::move(dropped)},
               {"mssClamped", counters.mss_clamped},
-              {"packetTooBig", counters.packet_too_big}}}};
+              {"packetTooBig", counters.packet_too_big}}},
+            {"guard", guard_json(steering.guard)}};
 }
 
 Json candidates_json(const std::vector<CandidateView>& candidates) {

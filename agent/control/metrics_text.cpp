@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <algorithm>
 #include <sstream>
 
 #include <prometheus/metric_family.h>
@@ -92,6 +93,13 @@ void add_steering(Families& out, const SteeringView& steering) {
     out.sample(counters.mss_clamped);
     out.counter("wglan_packet_too_big_total", "Packet-too-big answers sent.");
     out.sample(counters.packet_too_big);
+    out.gauge("wglan_guard_interfaces", "Devices at which the WireGuard port is guarded, by how.");
+    for (const GuardMode mode : {GuardMode::native, GuardMode::generic, GuardMode::tc}) {
+        const auto& places = steering.guard.places;
+        const auto count = std::count_if(places.begin(), places.end(),
+                                         [&](const GuardPlace& place) { return place.mode == mode; });
+        out.sample(static_cast<std::uint64_t>(count), {{"mode", std::string(to_string(mode))}});
+    }
     out.gauge("wglan_routes", "Steered prefixes.");
     out.sample(steering.prefixes4, {{"family", "ipv4"}});
     out.sample(steering.prefixes6, {{"family", "ipv6"}});

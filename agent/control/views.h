@@ -15,6 +15,7 @@
 #include "agent/base/result.h"
 #include "agent/control/explanation.h"
 #include "agent/control/histogram.h"
+#include "agent/model/guard.h"
 #include "agent/model/peer.h"
 #include "agent/model/record.h"
 #include "agent/model/steering.h"
@@ -65,10 +66,17 @@ struct SteeringCounters {
     std::map<std::string, std::uint64_t> dropped;  // by reason name
 };
 
+struct GuardView {
+    bool enabled = false;
+    std::uint32_t handshakes_per_s = 0;
+    std::vector<GuardPlace> places;
+};
+
 struct SteeringView {
     std::vector<Attachment> attachments;
     std::uint64_t prefixes4 = 0, prefixes6 = 0;
     SteeringCounters counters;
+    GuardView guard;
 };
 
 // How the settings in force came about.

@@ -66,6 +66,12 @@ StatusView sample_status() {
     view.steering.prefixes4 = 4;
     view.steering.prefixes6 = 2;
     view.steering.counters = {12000, 345, 99000, 7, 2, {{"peer_down", 5}, {"quarantined", 0}, {"loop", 1}}};
+    view.steering.guard.enabled = true;
+    view.steering.guard.handshakes_per_s = 50;
+    GuardPlace guarded;
+    guarded.attachment = {2, "eth0", Attachment::Hook::tc_ingress, Attachment::Kind::tcx, "wglan_guard_tc"};
+    guarded.note = "another XDP program (filter, id 9) is there";
+    view.steering.guard.places = {guarded};
     view.settings = {"/etc/wglan/config.yaml", kNow - 192, ""};
     view.warnings = {"IPv6 forwarding is off on eth0: pods of other nodes can't be reached over it"};
     return view;

@@ -111,7 +111,10 @@ TEST_F(ConfigErrors, ValuesOutOfRange) {
         {"bpf: {maxRoutes: 1023}",
          {"c.yaml:1: bpf.maxRoutes: \"1023\" is out of range; accepted: a number from 1024 to 1048576"}},
         {"bpf: {maxRoutes: 1048577}", {"c.yaml:1: bpf.maxRoutes: "}},
-        {"guard: {handshakesPerSecond: 0}", {"c.yaml:1: guard.handshakesPerSecond: "}},
+        {"guard: {handshakesPerSecond: 0}",
+         {"c.yaml:1: guard.handshakesPerSecond: \"0\" is out of range; accepted: a number from 1 to "
+          "1000000"}},
+        {"guard: {handshakesPerSecond: 1000001}", {"c.yaml:1: guard.handshakesPerSecond: "}},
         {"peers: {forgetAfter: 30}",
          {"c.yaml:1: peers.forgetAfter: \"30\" is not one; accepted: a duration from 1s to 365d such as 90s, "
           "30m or 1h"}},

@@ -232,10 +232,17 @@ TEST_F(Native, WhatThisVersionLacksIsAcceptedAtItsDefault) {
     good(R"(
 discovery: {kubernetes: {enabled: auto, annotationPrefix: wglan.dev}}
 steering: {pods: always, podDatapath: host, routes: auto, podInterfaces: auto}
-guard: {enabled: true, handshakesPerSecond: 50}
 policy: {default: allow, rules: []}
 )");
-    good("{discovery: {kubernetes: {enabled: false}}, steering: {routes: backup}, guard: {enabled: false}}");
+    good("{discovery: {kubernetes: {enabled: false}}, steering: {routes: backup}}");
+}
+
+TEST_F(Native, Guard) {
+    EXPECT_TRUE(good("{}").guard.enabled);
+    EXPECT_EQ(good("{}").guard.handshakes_per_s, 50U);
+    const auto config = good("guard: {enabled: false, handshakesPerSecond: 1000000}").guard;
+    EXPECT_FALSE(config.enabled);
+    EXPECT_EQ(config.handshakes_per_s, 1'000'000U);
 }
 
 TEST_F(Native, WhatThisVersionLacksIsUnsupported) {
@@ -247,7 +254,6 @@ TEST_F(Native, WhatThisVersionLacksIsUnsupported) {
         {"steering:\n  pods: cniDown", "c.yaml:2: steering.pods: \"cniDown\""},
         {"steering: {podDatapath: direct}", "steering.podDatapath: \"direct\""},
         {"steering: {podInterfaces: [veth*]}", "steering.podInterfaces: \"a list\""},
-        {"guard: {handshakesPerSecond: 10}", "guard.handshakesPerSecond: \"10\""},
         {"policy: {default: deny}", "policy.default: \"deny\""},
         {"policy:\n  rules:\n  - {}", "policy.rules: \"a rule\""},
     };

@@ -33,7 +33,9 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
  "steering":{"attachments":[{"interface":"eth0","hook":"tc-egress","kind":"tcx","program":"wglan_egress"}],
              "prefixes":{"ipv4":4,"ipv6":2},
              "counters":{"steered":12345,"passed":99000,"dropped":{"loop":1,"peer_down":5,"quarantined":0},
-                         "mssClamped":7,"packetTooBig":2}},
+                         "mssClamped":7,"packetTooBig":2},
+             "guard":{"enabled":true,"handshakesPerSecond":50,"interfaces":[
+                {"interface":"eth0","mode":"tc","note":"another XDP program (filter, id 9) is there"}]}},
  "settings":{"file":"/etc/wglan/config.yaml","loaded":"2027-01-15T07:56:48Z","error":""},
  "warnings":["IPv6 forwarding is off on eth0: pods of other nodes can't be reached over it"]})"));
 }

@@ -35,6 +35,8 @@ TEST(Metrics, HasEveryNameThatIsPromised) {
                       "wglan_dropped_packets_total{reason=\"peer_down\"} 5",
                       "wglan_mss_clamped_total 7",
                       "wglan_packet_too_big_total 2",
+                      "wglan_guard_interfaces{mode=\"tc\"} 1",
+                      "wglan_guard_interfaces{mode=\"xdp-native\"} 0",
                       "wglan_routes{family=\"ipv4\"} 4",
                       "wglan_routes{family=\"ipv6\"} 2",
                       "wglan_source_up{source=\"static\"} 1",

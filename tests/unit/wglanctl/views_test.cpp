@@ -24,6 +24,7 @@ Steering    eth0 tc-egress (tcx)
 Prefixes    4 IPv4, 2 IPv6
 Packets     12,345 steered, 99,000 passed
 Dropped     6: loop 1, peer_down 5
+Guard       50 handshakes a second and source, eth0 (tc): another XDP program (filter, id 9) is there
 Refused     10.244.2.0/24 from node9: node2 holds it and is up
 Warnings    IPv6 forwarding is off on eth0: pods of other nodes can't be reached over it
 Peers       1 of 2 up, 1 down
@@ -49,6 +50,7 @@ Steering    no programs attached
 Prefixes    0 IPv4, 0 IPv6
 Packets     0 steered, 0 passed
 Dropped     0
+Guard       off
 Warnings    the configuration was refused, the old settings run on: config.yaml:3: peers.whenDown: accepted: drop, bypass
 Peers       none known
 )");
@@ -69,6 +71,8 @@ Steering    eth0 tc-egress (tcx)
 Prefixes    4 IPv4, 2 IPv6
 Packets     12,345 steered, 99,000 passed
 Dropped     6: loop 1, peer_down 5
+Guard       50 handshakes a second and source, eth0 (tc):
+            another XDP program (filter, id 9) is there
 Refused     10.244.2.0/24 from node9: node2 holds it and is
             up
 Warnings    IPv6 forwarding is off on eth0: pods of other

@@ -47,6 +47,26 @@ void add_peer_summary(const Json& status, Fields& fields) {
     fields.add("Peers", line, states["up"] == peers.size() ? Colour::none : Colour::warn);
 }
 
+void add_guard(const Json& guard, Fields& fields) {
+    if (!guard.is_object()) return;  // of an agent that has none
+    const Json& enabled = at(guard, {"enabled"});
+    if (!enabled.is_boolean() || !enabled.get<bool>()) {
+        fields.add("Guard", "off");
+        return;
+    }
+    std::string line = plural(count_at(guard, {"handshakesPerSecond"}), "handshake") + " a second and source";
+    bool fallback = false;
+    for (const auto& one : list_at(guard, {"interfaces"})) {
+        line += fmt::format(", {} ({})", text_at(one, {"interface"}), text_at(one, {"mode"}));
+        if (const auto note = text_at(one, {"note"}); !note.empty()) {
+            line += ": " + note;
+            fallback = true;
+        }
+    }
+    const bool nowhere = list_at(guard, {"interfaces"}).empty();
+    fields.add("Guard", nowhere ? "at no device" : line, nowhere || fallback ? Colour::warn : Colour::none);
+}
+
 void add_steering(const Json& steering, Fields& fields) {
     std::map<std::string, std::string> hooks;  // in the order of their names
     for (const auto& one : list_at(steering, {"attachments"})) {
@@ -80,6 +100,7 @@ void add_steering(const Json& steering, Fields& fields) {
         }
     fields.add("Dropped", total == 0 ? "0" : fmt::format("{}: {}", human_count(total), reasons),
                total == 0 ? Colour::none : Colour::warn);
+    add_guard(at(steering, {"guard"}), fields);
 }
 
 void add_notes(const Json& status, Fields& fields) {
