@@ -4,6 +4,7 @@
 from . import (
     carry,
     claims,
+    guard,
     hostile,
     hosts,
     input,
@@ -18,6 +19,7 @@ from . import (
 __all__ = [
     "carry",
     "claims",
+    "guard",
     "hostile",
     "hosts",
     "input",
