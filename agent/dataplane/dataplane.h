@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/base/result.h"
+#include "agent/dataplane/events.h"
 #include "agent/dataplane/replay_packet.h"
 #include "agent/model/steering.h"
 
@@ -37,6 +39,7 @@ struct DataplaneCounters {
     std::uint64_t passed = 0;
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
     std::uint64_t oversized = 0;  // larger than the MTU, but may be fragmented: steered whole
+    std::uint64_t events_lost = 0;
     std::map<std::string, std::uint64_t> dropped;  // by reason name (maps/names.h), zeros included
 };
 
@@ -83,6 +86,11 @@ public:
 
     virtual Result<DataplaneCounters> counters() = 0;
     virtual Result<PeerCounters> peer_counters(PeerId id) = 0;  // not_found: no such peer
+
+    // What the programs report of packets. They do so only while they are told that somebody reads: for
+    // that time from now on, 0 = no more.
+    virtual Result<EventReader> events() = 0;
+    virtual Result<> report_events(Seconds time) = 0;
 };
 
 Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options);
