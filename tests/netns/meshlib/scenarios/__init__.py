@@ -13,6 +13,7 @@ from . import (
     routes,
     services,
     settings,
+    watching,
 )
 
 __all__ = [
@@ -27,4 +28,5 @@ __all__ = [
     "routes",
     "services",
     "settings",
+    "watching",
 ]
