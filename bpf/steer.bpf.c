@@ -30,7 +30,7 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
             break;
     }
     /* (policy) */
-    if (wglan_clamp_mss(skb, packet, mtu)) WGLAN_COUNT(mss_clamped);
+    wglan_clamp_mss(skb, packet, mtu, peer);
     if (fit == WGLAN_TOO_BIG) {
         if (!packet->may_fragment && !packet->has_options)
             return wglan_answer_too_big(skb, packet, peer, mtu);
@@ -40,6 +40,7 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
         WGLAN_COUNT(steered4);
     else
         WGLAN_COUNT(steered6);
+    wglan_report_flow(skb, packet, config, peer);
     return (int)bpf_redirect(ifindex, 0);
 }
 
@@ -72,14 +73,15 @@ static __always_inline void wglan_account(struct __sk_buff* skb, const struct wg
                                           const struct wglan_config* config, const __u8* remote,
                                           bool transmit) {
     volatile __u32 gso_segs = skb->gso_segs;
-    __u32 segments = gso_segs, mtu = config->interface_mtu;
+    __u32 segments = gso_segs, mtu = config->interface_mtu, peer = 0;
     struct wglan_route route = {};
 
     if (wglan_find_route(packet, remote, config, &route) && route.action == WGLAN_ACTION_STEER) {
-        wglan_count_peer(route.peer, skb->len, segments ? segments : 1, transmit);
+        peer = route.peer;
+        wglan_count_peer(peer, skb->len, segments ? segments : 1, transmit);
         if (route.mtu) mtu = route.mtu;
     }
-    if (wglan_clamp_mss(skb, packet, mtu)) WGLAN_COUNT(mss_clamped);
+    wglan_clamp_mss(skb, packet, mtu, peer);
 }
 
 /* From the tunnel. */

@@ -96,10 +96,10 @@ struct wglan_config {
     __u32 firewall_mark_mask;
     __u16 listen_port;
     __u16 interface_mtu;
-    __u32 orphan_after_s; /* 0 = never */
-    __u64 heartbeat_ns;   /* CLOCK_BOOTTIME when the agent was last alive */
-    __u32 generation;     /* of the tries, see bpf/lib/cache.h; 0 = answers aren't kept */
-    __u32 pad0;
+    __u32 orphan_after_s;  /* 0 = never */
+    __u64 heartbeat_ns;    /* CLOCK_BOOTTIME when the agent was last alive */
+    __u32 generation;      /* of the tries, see bpf/lib/cache.h; 0 = answers aren't kept */
+    __u32 watched_until_s; /* CLOCK_BOOTTIME up to which somebody reads wglan_events; 0 = nobody */
 };
 
 /* Why a packet was dropped, with the name that people see (a metric's label). Append only; the guard's
@@ -132,7 +132,8 @@ struct wglan_stats {
     __u64 mss_clamped;
     __u64 packet_too_big; /* ICMP replies made */
     __u64 oversized;      /* larger than the MTU and steered whole: IPv4 that may be fragmented */
-    __u64 spare[2];
+    __u64 events_lost;    /* that somebody watched for: over the rate, or the buffer was full */
+    __u64 spare[1];
     __u64 dropped[WGLAN_DROP_SPARE]; /* by enum wglan_drop_reason */
 };
 
@@ -144,18 +145,37 @@ struct wglan_peer_stats {
     __u64 rx_bytes;
 };
 
-/* wglan_events: ring buffer of drops, at most WGLAN_EVENTS_PER_SECOND a CPU. */
+/*
+ * wglan_events: ring buffer, filled only while wglan_config.watched_until_s says that somebody reads it.
+ * Of each kind at most WGLAN_EVENTS_PER_SECOND a CPU; flows are a sample, at most one packet every
+ * WGLAN_FLOW_INTERVAL_NS on a CPU.
+ */
 #define WGLAN_EVENTS_PER_SECOND 128
+#define WGLAN_FLOW_INTERVAL_NS (1000000000ULL / 64)
+
+enum wglan_event_kind {
+    WGLAN_EVENT_DROP = 1,
+    WGLAN_EVENT_TOO_BIG = 2, /* answered with packet-too-big */
+    WGLAN_EVENT_MSS_CLAMP = 3,
+    WGLAN_EVENT_GUARD = 4, /* dropped at the WireGuard port */
+    WGLAN_EVENT_FLOW = 5,
+    WGLAN_EVENT_SPARE = 8, /* a rate limit for each below */
+};
 
 struct wglan_event {
     __u64 time_ns; /* CLOCK_BOOTTIME */
     __u32 ifindex;
-    __u32 peer;  /* 0 = none */
-    __u8 reason; /* enum wglan_drop_reason */
+    __u32 peer; /* 0 = none */
+    __u8 kind;
+    __u8 reason; /* drop, guard: enum wglan_drop_reason */
     __u8 protocol;
+    __u8 pad0;
     __u16 source_port; /* 0 where there is none */
     __u16 destination_port;
-    __u16 pad0;
+    __u32 length; /* IP packet in bytes, all of its segments */
+    __u32 value;  /* too_big: the MTU told; mss_clamp: the MSS now; flow: packets that this one stands for */
+    __u32 before; /* mss_clamp: the MSS that stood there */
+    __u32 pad1;
     __u8 source[16];
     __u8 destination[16];
 };
@@ -174,7 +194,7 @@ WGLAN_SIZE(wglan_endpoint, 4);
 WGLAN_SIZE(wglan_config, 40);
 WGLAN_SIZE(wglan_stats, 8 * (8 + WGLAN_DROP_SPARE));
 WGLAN_SIZE(wglan_peer_stats, 32);
-WGLAN_SIZE(wglan_event, 56);
+WGLAN_SIZE(wglan_event, 72);
 #undef WGLAN_SIZE
 
 #endif

@@ -43,6 +43,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       config_(std::move(loaded.config)),
       state_dir_(config_.interface.private_key_file),
       overlay_network_(overlay_network_of(config_)),
+      packet_monitor_(io, [this](PeerId id) { return find_peer(id); }),
       names_(io, [this] { mark_dirty(); }),
       registry_(policy_of(config_, overlay_network_)),
       manager_(random_unit),
@@ -365,6 +366,7 @@ void Agent::stop() {
     }
     if (file_watch_) file_watch_->stop();
     names_.stop();
+    packet_monitor_.stop();
     for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
                          &retry_timer_, &remember_timer_, &routes_timer_})
         timer->cancel();

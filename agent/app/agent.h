@@ -18,6 +18,7 @@
 #include "agent/app/guard_keeper.h"
 #include "agent/app/kernel.h"
 #include "agent/app/names.h"
+#include "agent/app/packet_monitor.h"
 #include "agent/app/route_health.h"
 #include "agent/app/secrets.h"
 #include "agent/app/sources.h"
@@ -50,6 +51,7 @@ public:
     Result<Explanation> explain(const ExplainRequest& request) override;
     Result<RecordView> record() override;
     KeysView keys() override;
+    Result<std::shared_ptr<MonitorFeed>> monitor(const MonitorRequest& request) override;
     MetricsView metrics() override;
     Readiness ready() override;
     Result<> reload() override;
@@ -118,6 +120,9 @@ private:
     void confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer);
     std::vector<std::string> warnings() const;
 
+    // agent_monitor.cpp
+    std::optional<PacketMonitor::Peer> find_peer(PeerId id) const;
+
     asio::io_context& io_;
     ConfigInput input_;
     std::vector<std::string> config_files_;
@@ -135,6 +140,7 @@ private:
     std::unique_ptr<NetlinkMonitor> monitor_;
     std::unique_ptr<WireGuard> wireguard_;
     std::unique_ptr<Dataplane> dataplane_;
+    PacketMonitor packet_monitor_;
     std::unique_ptr<Kernel> kernel_;
     GuardKeeper guard_;
     std::unique_ptr<HttpServer> control_server_;

@@ -3,6 +3,7 @@
 
 #include "agent/control/explain_query.h"
 #include "agent/control/json.h"
+#include "agent/control/monitor.h"
 
 namespace wglan {
 namespace {
@@ -21,6 +22,8 @@ unsigned status_of(ErrorKind kind) {
             return 404;
         case ErrorKind::conflict:
             return 409;
+        case ErrorKind::exhausted:
+            return 503;
         default:
             return 500;
     }
@@ -31,6 +34,18 @@ HttpResponse failed(const Error& error) { return error_response(status_of(error.
 class Api {
 public:
     Api(ControlProvider& provider, const Clock& clock) : provider_(provider), clock_(clock) {}
+
+    Task<std::optional<HttpResponse>> serve(const HttpRequest& request, HttpWriter& writer) {
+        if (request.method != "GET" || request.path() != "/v1/monitor") co_return answer(request);
+        auto feed = provider_.monitor(monitor_request(request));
+        if (!feed) co_return failed(feed.error());
+        co_return co_await stream_monitor(std::move(*feed), writer);
+    }
+
+private:
+    static MonitorRequest monitor_request(const HttpRequest& http) {
+        return {http.query("drops").value_or("0") != "0", http.query("peer").value_or("")};
+    }
 
     HttpResponse answer(const HttpRequest& request) {
         std::string path = request.path();
@@ -45,9 +60,9 @@ public:
         return reload ? answer_reload() : answer_read(path, request);
     }
 
-private:
     static bool readable(std::string_view path) {
-        for (auto known : {"/v1/status", "/v1/peers", "/v1/routes", "/v1/explain", "/v1/record", "/v1/keys"})
+        for (auto known : {"/v1/status", "/v1/peers", "/v1/routes", "/v1/explain", "/v1/record", "/v1/keys",
+                           "/v1/monitor"})
             if (path == known) return true;
         return false;
     }
@@ -100,8 +115,8 @@ Result<std::unique_ptr<HttpServer>> make_control_server(asio::io_context& io, Co
     http.unix_mode = options.mode;
     http.unix_gid = options.gid;
     auto handler = [api = std::make_shared<Api>(provider, *options.clock)](
-                       const HttpRequest& request, HttpWriter&) -> Task<std::optional<HttpResponse>> {
-        co_return api->answer(request);
+                       const HttpRequest& request, HttpWriter& writer) -> Task<std::optional<HttpResponse>> {
+        return api->serve(request, writer);
     };
     auto server = listen_unix(io, options.socket, http, std::move(handler));
     if (server) return server;

@@ -5,6 +5,7 @@
 
 #include <cstdint>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -154,6 +155,9 @@ struct Readiness {
     std::string reason;  // why not
 };
 
+class MonitorFeed;
+struct MonitorRequest;
+
 // All that the control and metrics servers need of the agent. Calls come on the event loop and
 // must be short; views are snapshots.
 struct ControlProvider {
@@ -163,6 +167,8 @@ struct ControlProvider {
     virtual Result<Explanation> explain(const ExplainRequest& request) = 0;
     virtual Result<RecordView> record() = 0;  // not_found before the first one is made
     virtual KeysView keys() = 0;
+    // Live events; not_found where there is no such peer.
+    virtual Result<std::shared_ptr<MonitorFeed>> monitor(const MonitorRequest& request) = 0;
     virtual MetricsView metrics() = 0;
     virtual Readiness ready() = 0;
     // As SIGHUP; the error is the refused file's, the old settings run on.

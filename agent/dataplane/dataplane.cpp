@@ -94,6 +94,8 @@ public:
     Result<GuardPlace> attach_guard(int ifindex, bool physical) override;
     Result<> detach_guard(int ifindex) override;
     Result<> drop_guard() override;
+    Result<EventReader> events() override;
+    Result<> report_events(Seconds time) override;
 
 private:
     Result<> new_generation();
@@ -203,6 +205,7 @@ Result<> BpfDataplane::set_config(const SteerConfig& config) {
     encoded.layout_version = WGLAN_LAYOUT_VERSION;
     encoded.heartbeat_ns = boot_time_ns();
     encoded.generation = before->generation;
+    encoded.watched_until_s = before->watched_until_s;
     return (*open)->config.put(0, encoded);
 }
 
@@ -414,6 +417,21 @@ Result<> BpfDataplane::drop_guard() {
     if (auto dropped = detach_all(*guard_attacher_); !dropped) return dropped;
     guard_object_.reset();
     return GuardObject::unpin(options_.pin_path);
+}
+
+Result<EventReader> BpfDataplane::events() {
+    if (!object_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    return EventReader::open(object_->map_fd("wglan_events"));
+}
+
+Result<> BpfDataplane::report_events(Seconds time) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    auto config = (*open)->config.get(0);
+    if (!config) return Failure(config.error());
+    const std::uint64_t until = boot_time_ns() / 1'000'000'000 + static_cast<std::uint64_t>(time.count());
+    config->watched_until_s = time.count() > 0 ? static_cast<__u32>(until) : 0;
+    return (*open)->config.put(0, *config);
 }
 
 }  // namespace

@@ -10,7 +10,9 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/base/result.h"
+#include "agent/dataplane/events.h"
 #include "agent/dataplane/replay_packet.h"
 #include "agent/model/guard.h"
 #include "agent/model/steering.h"
@@ -38,6 +40,7 @@ struct DataplaneCounters {
     std::uint64_t passed = 0;
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
     std::uint64_t oversized = 0;  // larger than the MTU, but may be fragmented: steered whole
+    std::uint64_t events_lost = 0;
     std::map<std::string, std::uint64_t> dropped;  // by reason name (maps/names.h), zeros included
 };
 
@@ -97,6 +100,10 @@ public:
     virtual Result<GuardPlace> attach_guard(int ifindex, bool physical) = 0;
     virtual Result<> detach_guard(int ifindex) = 0;
     virtual Result<> drop_guard() = 0;  // from all devices, with its maps
+    // What the programs report of packets. They do so only while they are told that somebody reads: for
+    // that time from now on, 0 = no more.
+    virtual Result<EventReader> events() = 0;
+    virtual Result<> report_events(Seconds time) = 0;
 };
 
 Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options);

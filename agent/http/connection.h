@@ -34,6 +34,7 @@ public:
     Task<Result<>> start(HttpResponse head) override;
     Task<Result<>> write(std::string_view chunk) override;
     bool open() const override;
+    void set_write_timeout(Milliseconds limit) override { write_timeout_ = limit; }
     void on_close(std::function<void()> callback) override;
 
     bool started() const { return started_; }

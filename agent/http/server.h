@@ -30,6 +30,8 @@ public:
     virtual Task<Result<>> start(HttpResponse head) = 0;       // head.body is ignored
     virtual Task<Result<>> write(std::string_view chunk) = 0;  // error = the client is gone
     virtual bool open() const = 0;
+    // In the place of the server's, for chunks from now on.
+    virtual void set_write_timeout(std::chrono::milliseconds limit) = 0;
     // Called once on the loop when an open response loses its client, or the server stops; so that a
     // handler that waits for news can wake up.
     virtual void on_close(std::function<void()> callback) = 0;

@@ -4,7 +4,7 @@
 #define WGLAN_BPF_GUARD_H
 
 #include "bpf/lib/datagram.h"
-#include "bpf/lib/shared.h"
+#include "bpf/lib/events.h"
 #include "maps/wglan_guard.h"
 
 struct {
@@ -117,17 +117,13 @@ static __always_inline void wglan_report_guard(const struct wglan_datagram* data
     struct wglan_event* event;
 
     if (stats && reason < WGLAN_DROP_SPARE) stats->dropped[reason]++;
-    if (!wglan_allow(WGLAN_LIMIT_EVENTS, WGLAN_EVENTS_PER_SECOND)) return;
-    event = bpf_ringbuf_reserve(&wglan_events, sizeof(*event), 0);
+    event = wglan_begin_event(WGLAN_EVENT_GUARD);
     if (!event) return;
-    event->time_ns = bpf_ktime_get_boot_ns();
     event->ifindex = ifindex;
-    event->peer = 0;
     event->reason = (__u8)reason;
     event->protocol = IPPROTO_UDP;
     event->source_port = datagram->source_port;
     event->destination_port = datagram->destination_port;
-    event->pad0 = 0;
     __builtin_memcpy(event->source, datagram->source, 16);
     __builtin_memcpy(event->destination, datagram->destination, 16);
     bpf_ringbuf_submit(event, 0);

@@ -4,6 +4,7 @@
 #define WGLAN_BPF_MSS_H
 
 #include "bpf/lib/packet.h"
+#include "bpf/lib/report.h"
 
 #define WGLAN_TCP_FIXED 20
 #define WGLAN_TCP_CHECKSUM 16 /* offset in the header */
@@ -31,7 +32,7 @@ static __always_inline bool wglan_write_mss(struct __sk_buff* skb, __u32 l4, __u
 
 /*
  * Walks the options; at a malformed one it stops, as receivers do. `length`: of the TCP header in
- * bytes. 1 if the packet was changed.
+ * bytes. The MSS that stood there if it was changed, else 0.
  * bpf_loop would be shorter, but kernels without a JIT refuse callbacks.
  */
 __noinline int wglan_clamp_options(struct __sk_buff* skb, __u32 l4, __u32 length, __u32 most) {
@@ -42,20 +43,20 @@ __noinline int wglan_clamp_options(struct __sk_buff* skb, __u32 l4, __u32 length
     /* The barriers keep clang from folding both bounds into one that the verifier can't follow. */
     length -= WGLAN_TCP_FIXED;
     barrier_var(length);
-    if (length > sizeof(options)) return false;
+    if (length > sizeof(options)) return 0;
     barrier_var(length);
-    if (length < WGLAN_OPTION_MSS_LENGTH) return false;
-    if (bpf_skb_load_bytes(skb, l4 + WGLAN_TCP_FIXED, options, length)) return false;
+    if (length < WGLAN_OPTION_MSS_LENGTH) return 0;
+    if (bpf_skb_load_bytes(skb, l4 + WGLAN_TCP_FIXED, options, length)) return 0;
     for (i = 0; i < WGLAN_TCP_OPTIONS_MOST; i++) {
         __u8 kind, size;
         __u16 mss;
 
-        if (place + WGLAN_OPTION_MSS_LENGTH > length) return false;
+        if (place + WGLAN_OPTION_MSS_LENGTH > length) return 0;
         barrier_var(place);
-        if (place > sizeof(options) - WGLAN_OPTION_MSS_LENGTH) return false;
+        if (place > sizeof(options) - WGLAN_OPTION_MSS_LENGTH) return 0;
         kind = options[place];
         size = options[place + 1];
-        if (kind == WGLAN_OPTION_END || (kind != WGLAN_OPTION_NOP && size < 2)) return false;
+        if (kind == WGLAN_OPTION_END || (kind != WGLAN_OPTION_NOP && size < 2)) return 0;
         if (kind != WGLAN_OPTION_MSS) {
             place += kind == WGLAN_OPTION_NOP ? 1 : size;
             /* Forgets the range, so that the verifier finds every round alike. */
@@ -63,21 +64,25 @@ __noinline int wglan_clamp_options(struct __sk_buff* skb, __u32 l4, __u32 length
             place &= 0x1ff;
             continue;
         }
-        if (size != WGLAN_OPTION_MSS_LENGTH) return false;
+        if (size != WGLAN_OPTION_MSS_LENGTH) return 0;
         mss = (__u16)(options[place + 2] << 8 | options[place + 3]);
-        if (mss <= most) return false;
-        return wglan_write_mss(skb, l4, WGLAN_TCP_FIXED + place + 2, mss, (__u16)most);
+        if (mss <= most) return 0;
+        return wglan_write_mss(skb, l4, WGLAN_TCP_FIXED + place + 2, mss, (__u16)most) ? mss : 0;
     }
-    return false;
+    return 0;
 }
 
-/* `mtu`: largest IP packet, 0 = not known. True if the packet was changed. */
-static __always_inline bool wglan_clamp_mss(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                            __u32 mtu) {
+/* `mtu`: largest IP packet, 0 = not known. Counted and reported where the packet is changed. */
+static __always_inline void wglan_clamp_mss(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                            __u32 mtu, __u32 peer) {
     __u32 headers = WGLAN_TCP_FIXED + (packet->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
+    struct wglan_note note = {.kind = WGLAN_EVENT_MSS_CLAMP, .peer = peer, .value = mtu - headers};
 
-    if (!packet->tcp_syn || mtu <= headers) return false;
-    return wglan_clamp_options(skb, packet->l4, packet->tcp_length, mtu - headers);
+    if (!packet->tcp_syn || mtu <= headers) return;
+    note.before = (__u32)wglan_clamp_options(skb, packet->l4, packet->tcp_length, mtu - headers);
+    if (!note.before) return;
+    WGLAN_COUNT(mss_clamped);
+    wglan_report(skb, packet, &note);
 }
 
 #endif

@@ -177,6 +177,8 @@ static __always_inline bool wglan_may_answer(const struct wglan_packet* packet) 
 /* The verdict on a packet that doesn't fit and may not be fragmented. */
 static __always_inline int wglan_answer_too_big(struct __sk_buff* skb, const struct wglan_packet* packet,
                                                 __u32 peer, __u32 mtu) {
+    struct wglan_note note = {
+        .kind = WGLAN_EVENT_TOO_BIG, .peer = peer, .value = mtu, .length = skb->len - packet->l3};
     bool made;
 
     if (!wglan_may_answer(packet) || !wglan_allow(WGLAN_LIMIT_TOO_BIG, WGLAN_TOO_BIG_PER_SECOND))
@@ -187,6 +189,7 @@ static __always_inline int wglan_answer_too_big(struct __sk_buff* skb, const str
         made = wglan_reply_too_big6(skb, packet, mtu);
     if (!made) return wglan_drop(skb, packet, peer, WGLAN_DROP_TOO_BIG);
     WGLAN_COUNT(packet_too_big);
+    wglan_report(skb, packet, &note);
     return (int)bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 

@@ -30,9 +30,9 @@ struct {
 } wglan_events SEC(".maps");
 
 enum wglan_limit {
-    WGLAN_LIMIT_EVENTS,
     WGLAN_LIMIT_TOO_BIG,
-    WGLAN_LIMITS,
+    WGLAN_LIMIT_EVENTS, /* the first of one for each kind of event */
+    WGLAN_LIMITS = WGLAN_LIMIT_EVENTS + WGLAN_EVENT_SPARE,
 };
 
 struct wglan_window {

@@ -6,37 +6,19 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/lib/lookup.h"
+#include "bpf/lib/report.h"
 
 /* TCX_NEXT has the same number: whatever comes after us still sees the packet. */
 #define WGLAN_NEXT TC_ACT_UNSPEC
 
-static __always_inline void wglan_report_drop(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                              __u32 peer, __u8 reason) {
-    struct wglan_event* event;
-
-    if (!wglan_allow(WGLAN_LIMIT_EVENTS, WGLAN_EVENTS_PER_SECOND)) return;
-    event = bpf_ringbuf_reserve(&wglan_events, sizeof(*event), 0);
-    if (!event) return;
-    event->time_ns = bpf_ktime_get_boot_ns();
-    event->ifindex = skb->ifindex;
-    event->peer = peer;
-    event->reason = reason;
-    event->protocol = packet->protocol;
-    event->source_port = packet->source_port;
-    event->destination_port = packet->destination_port;
-    event->pad0 = 0;
-    __builtin_memcpy(event->source, packet->source, 16);
-    __builtin_memcpy(event->destination, packet->destination, 16);
-    bpf_ringbuf_submit(event, 0);
-}
-
 __noinline int wglan_drop(struct __sk_buff* skb, const struct wglan_packet* packet, __u32 peer,
                           __u32 reason) {
+    struct wglan_note note = {.kind = WGLAN_EVENT_DROP, .reason = reason, .peer = peer};
     struct wglan_stats* stats = wglan_counters();
 
     if (!packet) return TC_ACT_SHOT;
     if (stats && reason < WGLAN_DROP_SPARE) stats->dropped[reason]++;
-    wglan_report_drop(skb, packet, peer, (__u8)reason);
+    wglan_report(skb, packet, &note);
     return TC_ACT_SHOT;
 }
 

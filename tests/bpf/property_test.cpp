@@ -1,12 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 // Whatever the bytes: a verdict that exists; what passes is as it was; who isn't a member isn't steered.
 #include <algorithm>
-#include <cstring>
 #include <random>
 
-#include <bpf/libbpf.h>
-
-#include "maps/wglan_maps.h"
 #include "tests/bpf/steer_fixture.h"
 
 namespace wglan::test {
@@ -78,41 +74,6 @@ TEST_F(Steer, HoldsForAnyBytes) {
         }
     }
     EXPECT_GT(ran, 30000);
-}
-
-// Every drop is reported, up to the rate that a CPU may.
-TEST_F(Steer, ReportsDropsAsEvents) {
-    peer(PeerState::down);
-    Ip packet{.source = "192.0.2.1", .destination = "10.1.2.3"};
-    packet.transport = udp(1111, 2222);
-    (void)run(frame(packet));
-
-    std::vector<wglan_event> events;
-    const auto collect = [](void* context, void* data, size_t size) {
-        EXPECT_EQ(size, sizeof(wglan_event));
-        wglan_event event{};
-        std::memcpy(&event, data, std::min(size, sizeof event));
-        static_cast<std::vector<wglan_event>*>(context)->push_back(event);
-        return 0;
-    };
-    ring_buffer* ring = ring_buffer__new(object().map_fd("wglan_events"), collect, &events, nullptr);
-    ASSERT_NE(ring, nullptr);
-    ring_buffer__consume(ring);
-    ASSERT_EQ(events.size(), 1U);
-    EXPECT_EQ(events[0].reason, WGLAN_DROP_PEER_DOWN);
-    EXPECT_EQ(events[0].peer, kPeer);
-    EXPECT_EQ(events[0].protocol, 17);
-    EXPECT_EQ(events[0].source_port, 1111);
-    EXPECT_EQ(events[0].destination_port, 2222);
-    EXPECT_EQ(events[0].destination[15], 3);
-    EXPECT_NE(events[0].time_ns, 0U);
-
-    events.clear();
-    for (int i = 0; i < 1000; ++i) (void)run(frame(packet));
-    ring_buffer__consume(ring);
-    EXPECT_GE(events.size(), WGLAN_EVENTS_PER_SECOND - 1U);
-    EXPECT_LT(events.size(), 1000U);
-    ring_buffer__free(ring);
 }
 
 }  // namespace wglan::test

@@ -19,6 +19,7 @@ public:
         co_return wglan::Result<>{};
     }
     bool open() const override { return open_; }
+    void set_write_timeout(std::chrono::milliseconds) override {}
     void on_close(std::function<void()>) override {}
 
 private:

@@ -17,6 +17,16 @@ HttpClientOptions client_options() {
     return options;
 }
 
+std::string target_of(std::string path, const Query& query) {
+    char separator = '?';
+    for (const auto& [key, value] : query) {
+        if (value.empty()) continue;
+        path += separator + key + "=" + percent_encode(value);
+        separator = '&';
+    }
+    return path;
+}
+
 }  // namespace
 
 Agent::Agent(asio::io_context& io, std::string socket)
@@ -39,22 +49,34 @@ Complaint Agent::unreachable(const Error& error) const {
     }
 }
 
+Complaint Agent::refusal(unsigned status, const std::string& path, const Json& body) const {
+    std::string error = text_at(body, {"error"});
+    if (error.empty()) error = fmt::format("{} answered {} with status {}", socket_, path, status);
+    return {status == 400 ? kUsage : kFailed, printable(error)};
+}
+
 Task<tl::expected<Json, Complaint>> Agent::get(std::string path, Query query) {
-    char separator = '?';
-    for (const auto& [key, value] : query) {
-        if (value.empty()) continue;
-        path += separator + key + "=" + percent_encode(value);
-        separator = '&';
-    }
     HttpRequest request;
-    request.target = path;
+    request.target = target_of(std::move(path), query);
+    std::string target = request.target;
     auto response = co_await client_->request(std::move(request));
     if (!response) co_return tl::unexpected(unreachable(response.error()));
     Json body = parse_answer(response->body);
     if (response->status == 200 && body.is_object()) co_return body;
-    std::string error = text_at(body, {"error"});
-    if (error.empty()) error = fmt::format("{} answered {} with status {}", socket_, path, response->status);
-    co_return tl::unexpected(Complaint{response->status == 400 ? kUsage : kFailed, printable(error)});
+    co_return tl::unexpected(refusal(response->status, target, body));
+}
+
+Task<tl::expected<std::unique_ptr<HttpStream>, Complaint>> Agent::stream(std::string path, Query query) {
+    HttpRequest request;
+    request.target = target_of(std::move(path), query);
+    std::string target = request.target;
+    auto stream = co_await client_->stream(std::move(request));
+    if (!stream) co_return tl::unexpected(unreachable(stream.error()));
+    const unsigned status = (*stream)->status();
+    if (status == 200) co_return std::move(*stream);
+    auto line = co_await (*stream)->read_line(std::chrono::seconds(10));
+    Json body = parse_answer(line.value_or(""));
+    co_return tl::unexpected(refusal(status, target, body));
 }
 
 std::string percent_encode(std::string_view text) {

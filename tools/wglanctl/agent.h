@@ -28,7 +28,11 @@ public:
     // GET of a path with query parameters; parameters with an empty value are left out.
     Task<tl::expected<Json, Complaint>> get(std::string path, Query query = {});
 
+    // The same for an answer that goes on: JSON objects, one a line.
+    Task<tl::expected<std::unique_ptr<HttpStream>, Complaint>> stream(std::string path, Query query = {});
+
 private:
+    Complaint refusal(unsigned status, const std::string& path, const Json& body) const;
     Complaint unreachable(const Error& error) const;
 
     std::string socket_;

@@ -93,6 +93,40 @@ Query explain_query(const Options& options) {
             {"dport", options.destination_port}, {"mark", options.mark}};
 }
 
+Query monitor_query(const Options& options) {
+    return {{"drops", options.drops ? "1" : ""}, {"peer", options.name}};
+}
+
+std::string event_text(const Options& options, const Json& event) {
+    switch (options.output) {
+        case Output::json:
+            return to_json_line(event, stdout_is_terminal());
+        case Output::yaml:
+            return "---\n" + to_yaml_text(event, stdout_is_terminal());
+        case Output::table:
+            break;
+    }
+    return render_event(event, terminal_style());
+}
+
+// Until the program is told to end, or the agent does.
+Task<Exit> monitor(const Options& options, Agent& agent) {
+    constexpr std::chrono::hours kAnyTime{24 * 365};  // nothing may happen for long
+    auto stream = co_await agent.stream("/v1/monitor", monitor_query(options));
+    if (!stream) co_return complain(stream.error());
+    for (;;) {
+        auto line = co_await (*stream)->read_line(kAnyTime);
+        if (!line)
+            co_return complain({kFailed, fmt::format("the agent at {} has ended the stream; it was stopped "
+                                                     "or restarted",
+                                                     options.socket)});
+        Json event = parse_answer(*line);
+        if (!event.is_object()) continue;
+        std::string text = event_text(options, event);
+        if (!put(text)) co_return kFailed;
+    }
+}
+
 Task<Exit> one_peer(const Options& options, Agent& agent) {
     auto answer = co_await agent.get("/v1/peers", peer_query(options));
     if (!answer) co_return complain(answer.error());
@@ -129,6 +163,8 @@ Task<Exit> run_command(asio::io_context& io, Options options) {
             co_return co_await read(options, agent, "/v1/peers", render_peers, Query());
         case Command::routes:
             co_return co_await read(options, agent, "/v1/routes", render_routes, Query());
+        case Command::monitor:
+            co_return co_await monitor(options, agent);
         case Command::record:
             co_return co_await read(options, agent, "/v1/record", render_record, Query());
         case Command::keys_show:

@@ -17,11 +17,11 @@ using namespace wglan::ctl;
 Exit run(Options options) {
     boost::asio::io_context io(1);
     Exit exit = kOk;
-    // Ends --watch; whoever interrupts anything else gets status 1.
+    // Ends --watch and monitor; whoever interrupts anything else gets status 1.
     boost::asio::signal_set signals(io, SIGINT, SIGTERM);
     signals.async_wait([&](const boost::system::error_code& error, int) {
         if (error) return;
-        exit = options.watch ? kOk : kFailed;
+        exit = goes_on(options) ? kOk : kFailed;
         io.stop();
     });
     boost::asio::co_spawn(io, run_command(io, options), [&](const std::exception_ptr& thrown, Exit result) {

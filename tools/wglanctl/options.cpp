@@ -38,6 +38,7 @@ public:
         add_status();
         add_reads();
         add_explain();
+        add_monitor();
         add_keys();
         add_completion();
         add_unavailable();
@@ -142,6 +143,14 @@ private:
         sub->add_option("--mark", options_.mark, "Firewall mark of the packet")->type_name("MARK");
     }
 
+    void add_monitor() {
+        CLI::App* sub = read_command(
+            "monitor", "Live events until Ctrl-C: drops, too-big answers, clamped MSS, sampled flows",
+            Command::monitor);
+        sub->add_flag("--drops", options_.drops, "Only what was dropped, with the reason");
+        sub->add_option("--peer", options_.name, "Only what concerns this peer")->type_name("NAME");
+    }
+
     void add_keys() {
         CLI::App* keys = app_.add_subcommand("keys", "This node's keys");
         keys->require_subcommand(1);
@@ -166,7 +175,6 @@ private:
     }
 
     void add_unavailable() {
-        unavailable(app_, "monitor", "Live events: drops, policy verdicts, sampled flows");
         unavailable(app_, "doctor", "Check what the agent needs of this host");
         group("policy", "Policies",
               {{"check", "Validate a policy"},

@@ -16,7 +16,18 @@ namespace wglan::ctl {
 // Exit statuses are part of the interface.
 enum Exit : int { kOk = 0, kFailed = 1, kUsage = 2, kNoAgent = 3 };
 
-enum class Command { status, peers, routes, explain, record, keys_show, token_new, completion, unavailable };
+enum class Command {
+    status,
+    peers,
+    routes,
+    explain,
+    monitor,
+    record,
+    keys_show,
+    token_new,
+    completion,
+    unavailable
+};
 enum class Output { table, json, yaml };
 
 struct Options {
@@ -30,11 +41,16 @@ struct Options {
     std::chrono::milliseconds timeout{30000};
     std::optional<std::size_t> wait_peers;
 
-    std::string name;                                 // peers
+    bool drops = false;  // monitor
+
+    std::string name;                                 // peers, monitor
     std::string destination, source, protocol, mark;  // explain; checked by the agent
     std::string source_port, destination_port;
     std::string completion;  // the script itself
 };
+
+// Ends by being interrupted, and that is no failure.
+inline bool goes_on(const Options& options) { return options.watch || options.command == Command::monitor; }
 
 // The options, or the exit status when all is said (help, version, wrong usage).
 std::variant<Options, Exit> parse_command_line(int argc, const char* const* argv);

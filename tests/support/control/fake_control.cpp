@@ -77,6 +77,22 @@ StatusView sample_status() {
     return view;
 }
 
+MonitorEvent sample_drop() {
+    PacketEvent packet;
+    packet.kind = PacketEvent::Kind::drop;
+    packet.time_us = kNow * 1'000'000 + 250'000;
+    packet.ifindex = 2;
+    packet.peer = 2;
+    packet.reason = "peer_down";
+    packet.protocol = 6;
+    packet.source = address("10.244.1.5");
+    packet.destination = address("10.244.3.7");
+    packet.source_port = 40000;
+    packet.destination_port = 80;
+    packet.length = 60;
+    return {packet, "node3", test_key(3), "eth0"};
+}
+
 RoutesView sample_routes() {
     RoutesView view;
     view.routes = {{prefix("10.244.2.0/24"),
@@ -164,6 +180,16 @@ FakeControl::FakeControl() : status_view(sample_status()), routes_view(sample_ro
 Result<Explanation> FakeControl::explain(const ExplainRequest& request) {
     asked = request;
     return wglan::explain(request, explain_state);
+}
+
+Result<std::shared_ptr<MonitorFeed>> FakeControl::monitor(const MonitorRequest& request) {
+    watched = request;
+    MonitorFilter filter{request.drops, {}};
+    for (const PeerView& peer : status_view.peers)
+        if (peer.name == request.peer) filter.peer = peer.public_key;
+    if (!request.peer.empty() && !filter.peer)
+        return fail(ErrorKind::not_found, "no peer named " + request.peer);
+    return hub.open(executor, filter);
 }
 
 }  // namespace wglan::test

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "agent/control/explain.h"
+#include "agent/control/monitor.h"
 #include "agent/control/views.h"
 
 namespace wglan::test {
@@ -14,6 +15,7 @@ Prefix prefix(const char* text);        // throws on a bad one
 IpAddress address(const char* text);
 Endpoint endpoint(const char* text);
 
+MonitorEvent sample_drop();  // a TCP packet for node3, which is down
 StatusView sample_status();  // node1: node2 is up, node3 is down
 RoutesView sample_routes();
 
@@ -26,6 +28,7 @@ struct FakeControl : ControlProvider {
     Result<Explanation> explain(const ExplainRequest& request) override;
     Result<RecordView> record() override { return record_view; }
     KeysView keys() override { return keys_view; }
+    Result<std::shared_ptr<MonitorFeed>> monitor(const MonitorRequest& request) override;
     MetricsView metrics() override { return metrics_view; }
     Readiness ready() override { return readiness; }
     Result<> reload() override {
@@ -39,6 +42,9 @@ struct FakeControl : ControlProvider {
     std::optional<ExplainRequest> asked;
     Result<RecordView> record_view;
     KeysView keys_view;
+    MonitorHub hub;
+    asio::any_io_executor executor;  // of the feeds
+    std::optional<MonitorRequest> watched;
     MetricsView metrics_view;
     Readiness readiness;
     Result<> reload_result;

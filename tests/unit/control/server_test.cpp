@@ -31,6 +31,7 @@ protected:
     void TearDown() override { std::filesystem::remove_all(folder_); }
 
     void start() {
+        fake_.executor = io_.get_executor();
         auto server = make_control_server(io_, options_, fake_);
         ASSERT_TRUE(server) << server.error().message();
         server_ = std::move(*server);
@@ -96,6 +97,88 @@ TEST_F(Servers, ExplainsWithTheQuerysPacket) {
     auto refused = ask("/v1/explain?dst=nonsense");
     EXPECT_EQ(refused.status, 400U);
     EXPECT_EQ(error_of(refused).rfind("dst", 0), 0U);
+}
+
+std::unique_ptr<HttpStream> stream_of(asio::io_context& io, const std::string& socket, std::string target) {
+    auto client = make_unix_http_client(io, socket);
+    HttpRequest request;
+    request.target = std::move(target);
+    auto stream = test::run(io, client->stream(std::move(request)));
+    return stream ? std::move(*stream) : nullptr;
+}
+
+TEST_F(Servers, MonitorStreamsWhatMatches) {
+    start();
+    auto stream = stream_of(io_, options_.socket, "/v1/monitor?drops=1&peer=node3");
+    ASSERT_TRUE(stream);
+    EXPECT_EQ(stream->status(), 200U);
+    const auto next = [&] {
+        auto line = test::run(io_, stream->read_line(std::chrono::seconds(20)));
+        return line ? Json::parse(*line) : Json();
+    };
+    EXPECT_EQ(next()["type"], "start");
+    ASSERT_TRUE(fake_.watched);
+    EXPECT_TRUE(fake_.watched->drops);
+    MonitorEvent flow = test::sample_drop();
+    flow.packet.kind = PacketEvent::Kind::flow;
+    fake_.hub.publish(flow);
+    fake_.hub.publish(test::sample_drop());
+    EXPECT_EQ(next(), to_json(test::sample_drop()));
+    // Others are served meanwhile, and a reader that leaves is forgotten.
+    EXPECT_EQ(ask("/v1/status").status, 200U);
+    EXPECT_TRUE(fake_.hub.watched());
+    stream->close();
+    test::turn_until(io_, [&] { return !fake_.hub.watched(); });
+}
+
+TEST_F(Servers, MonitorOfAnUnknownPeerIsRefused) {
+    start();
+    auto refused = ask("/v1/monitor?peer=node9");
+    EXPECT_EQ(refused.status, 404U);
+    EXPECT_EQ(error_of(refused), "no peer named node9");
+    EXPECT_EQ(ask("/v1/monitor", "POST").status, 405U);
+    EXPECT_FALSE(fake_.hub.watched());
+}
+
+TEST_F(Servers, ATooManiethMonitorIsRefused) {
+    start();
+    std::vector<std::unique_ptr<HttpStream>> streams;
+    for (std::size_t i = 0; i < MonitorHub::kMostFeeds; ++i)
+        streams.push_back(stream_of(io_, options_.socket, "/v1/monitor"));
+    auto refused = ask("/v1/monitor");
+    EXPECT_EQ(refused.status, 503U);
+    EXPECT_EQ(error_of(refused), "16 monitors are open already");
+}
+
+// Who hangs fills its own queue; all others go on, and it learns how much it has missed.
+TEST_F(Servers, AMonitorThatHangsStallsNobody) {
+    start();
+    auto hangs = stream_of(io_, options_.socket, "/v1/monitor");
+    auto reads = stream_of(io_, options_.socket, "/v1/monitor");
+    ASSERT_TRUE(hangs && reads);
+    constexpr std::uint64_t kEvents = 20000;
+    const auto type_of = [&](HttpStream& stream, Json& event) {
+        auto line = test::run(io_, stream.read_line(std::chrono::seconds(20)));
+        event = line ? Json::parse(*line) : Json{{"type", "ended"}};
+        return event["type"].get<std::string>();
+    };
+    Json event;
+    EXPECT_EQ(type_of(*reads, event), "start");
+    for (std::uint64_t i = 0; i < kEvents; ++i) {
+        fake_.hub.publish(test::sample_drop());
+        if (i % 100 != 99) continue;
+        for (int j = 0; j < 100; ++j) ASSERT_EQ(type_of(*reads, event), "drop");
+    }
+    EXPECT_EQ(ask("/v1/status").status, 200U);
+    EXPECT_EQ(type_of(*hangs, event), "start");
+    std::uint64_t seen = 0;
+    while (type_of(*hangs, event) == "drop") ++seen;
+    ASSERT_EQ(event["type"], "lost");
+    EXPECT_EQ(event["reason"], "reader");
+    EXPECT_GT(seen, 1000U);
+    EXPECT_EQ(seen + event["events"].get<std::uint64_t>(), kEvents);
+    fake_.hub.publish(test::sample_drop());
+    EXPECT_EQ(type_of(*hangs, event), "drop");
 }
 
 TEST_F(Servers, RecordIsNotFoundBeforeTheFirst) {

@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <future>
@@ -60,6 +61,7 @@ protected:
             ControlServerOptions options;
             options.socket = socket_;
             options.clock = &clock_;
+            fake_.executor = io_.get_executor();
             auto server = make_control_server(io_, options, fake_);
             ASSERT_TRUE(server) << server.error().message();
             server_ = std::move(*server);
@@ -205,6 +207,8 @@ TEST_F(Wglanctl, WrongUsageIsExit2) {
                                                {"explain", "node2"},
                                                {"explain", "10.0.0.1", "--src", "x"},
                                                {"explain", "10.0.0.1", "--dport", "80"},
+                                               {"monitor", "node2"},
+                                               {"monitor", "--peer"},
                                                {"keys"},
                                                {"token"}}) {
         auto outcome = run(arguments);
@@ -216,8 +220,7 @@ TEST_F(Wglanctl, WrongUsageIsExit2) {
 
 TEST_F(Wglanctl, LaterCommandsSayThatTheyAreNotAvailable) {
     for (const auto& arguments :
-         std::vector<std::vector<std::string>>{{"monitor", "--drops", "--peer", "node2"},
-                                               {"doctor"},
+         std::vector<std::vector<std::string>>{{"doctor"},
                                                {"policy", "check", "FILE"},
                                                {"policy", "show"},
                                                {"policy", "test"},
@@ -305,6 +308,69 @@ TEST_F(Wglanctl, WatchGoesOnUntilItIsInterrupted) {
     EXPECT_GE(screens(), 2U);
     ::kill(watching, SIGINT);
     EXPECT_EQ(outcome_of(watching).exit, 0);
+}
+
+TEST_F(Wglanctl, MonitorPrintsEventsUntilItIsInterrupted) {
+    start_agent();
+    const auto lines = [&](const std::vector<std::string>& arguments, std::size_t least) {
+        pid_t child = spawn(arguments);
+        auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+        std::string out;
+        const auto count = [&] {
+            out = text_of("out");
+            return static_cast<std::size_t>(std::count(out.begin(), out.end(), '\n'));
+        };
+        while (count() == 0 && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        on_loop([this] {
+            MonitorEvent flow = test::sample_drop();
+            flow.packet.kind = PacketEvent::Kind::flow;
+            fake_.hub.publish(flow);
+            fake_.hub.publish(test::sample_drop());
+        });
+        while (count() < least && std::chrono::steady_clock::now() < until)
+            std::this_thread::sleep_for(std::chrono::milliseconds(20));
+        ::kill(child, SIGINT);
+        auto outcome = outcome_of(child);
+        EXPECT_EQ(outcome.exit, 0) << outcome.err;
+        EXPECT_EQ(outcome.err, "");
+        return out;
+    };
+    std::istringstream json(lines({"monitor", "-o", "json"}, 3));
+    std::vector<Json> events;
+    for (std::string line; std::getline(json, line);) events.push_back(Json::parse(line));
+    ASSERT_EQ(events.size(), 3U);
+    EXPECT_EQ(events[0]["type"], "start");
+    EXPECT_EQ(events[1]["type"], "flow");
+    EXPECT_EQ(events[2], to_json(test::sample_drop()));
+
+    const std::string table = lines({"monitor", "--drops", "--peer", "node3"}, 2);
+    EXPECT_EQ(table.find("flow"), std::string::npos) << table;
+    EXPECT_NE(table.find("10.244.1.5:40000 -> 10.244.3.7:80"), std::string::npos) << table;
+    on_loop([this] {
+        ASSERT_TRUE(fake_.watched);
+        EXPECT_TRUE(fake_.watched->drops);
+        EXPECT_EQ(fake_.watched->peer, "node3");
+    });
+    auto yaml = YAML::LoadAll(lines({"monitor", "--drops", "-o", "yaml"}, 14));
+    ASSERT_EQ(yaml.size(), 2U);
+    EXPECT_EQ(yaml[1]["reason"].as<std::string>(), "peer_down");
+}
+
+TEST_F(Wglanctl, MonitorSaysThatTheAgentHasGone) {
+    start_agent();
+    auto unknown = run({"monitor", "--peer", "node9"});
+    EXPECT_EQ(unknown.exit, 1);
+    EXPECT_EQ(unknown.err, "wglanctl: no peer named node9\n");
+    pid_t child = spawn({"monitor", "-o", "json"});
+    auto until = std::chrono::steady_clock::now() + std::chrono::seconds(60);
+    while (text_of("out").empty() && std::chrono::steady_clock::now() < until)
+        std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    on_loop([this] { server_.reset(); });
+    auto outcome = outcome_of(child);
+    EXPECT_EQ(outcome.exit, 1);
+    EXPECT_NE(outcome.err.find("has ended the stream"), std::string::npos) << outcome.err;
+    EXPECT_EQ(run({"monitor"}).exit, 3);
 }
 
 TEST_F(Wglanctl, AFullDeviceIsAFailure) {

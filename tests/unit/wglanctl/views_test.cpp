@@ -233,5 +233,55 @@ TEST(Views, AnswersOfAnotherShapeDoNoHarm) {
     }
 }
 
+TEST(EventView, IsALineForEachEvent) {
+    MonitorEvent event = test::sample_drop();
+    EXPECT_EQ(
+        render_event(Json{{"type", "start"}}, {}),
+        "TIME (UTC)       EVENT      WHAT                  PROTO   SOURCE -> DESTINATION                   "
+        "       PEER             DEVICE\n");
+    EXPECT_EQ(
+        render_event(to_json(event), {}),
+        "08:00:00.250000  drop       peer_down             tcp     10.244.1.5:40000 -> 10.244.3.7:80       "
+        "       node3            eth0\n");
+    EXPECT_EQ(render_event(to_json(event), {true, 0}).substr(0, 2), "\x1b[");
+    event.packet.kind = PacketEvent::Kind::too_big;
+    event.packet.length = 1500;
+    event.packet.value = 1420;
+    event.packet.protocol = 17;
+    event.packet.source = test::address("fd00:244:1::5");
+    event.packet.destination = test::address("fd00:244:2::7");
+    event.peer.clear();
+    EXPECT_EQ(render_event(to_json(event), {}),
+              "08:00:00.250000  too_big    1500 B > MTU 1420     udp     [fd00:244:1::5]:40000 -> "
+              "[fd00:244:2::7]:80  -                eth0\n");
+    event.packet.kind = PacketEvent::Kind::mss_clamp;
+    event.packet.before = 1460;
+    event.packet.value = 1380;
+    EXPECT_NE(render_event(to_json(event), {}).find("  MSS 1460 -> 1380  "), std::string::npos);
+    event.packet.kind = PacketEvent::Kind::flow;
+    event.packet.value = 1;
+    event.packet.source_port = event.packet.destination_port = 0;
+    EXPECT_NE(render_event(to_json(event), {}).find("  1500 B  "), std::string::npos);
+    EXPECT_NE(render_event(to_json(event), {}).find("  fd00:244:1::5 -> fd00:244:2::7  "), std::string::npos);
+    event.packet.value = 12;
+    EXPECT_NE(render_event(to_json(event), {}).find("  1 of 12, 1500 B  "), std::string::npos);
+}
+
+TEST(EventView, LossesAreTold) {
+    EXPECT_EQ(render_event(loss_json(1, MonitorLoss::rate, 1'000'000), {}),
+              "00:00:01.000000  1 event lost: more came at once than are reported\n");
+    EXPECT_EQ(render_event(loss_json(1234, MonitorLoss::reader, 1'000'000), {}),
+              "00:00:01.000000  1,234 events lost: this terminal or pipe didn't take them in time\n");
+}
+
+TEST(EventView, ForeignNamesStayInTheirCell) {
+    MonitorEvent event = test::sample_drop();
+    event.peer = "no\x1b[2Jde\n";
+    const std::string line = render_event(to_json(event), {});
+    EXPECT_EQ(line.find('\x1b'), std::string::npos);
+    EXPECT_EQ(std::count(line.begin(), line.end(), '\n'), 1);
+    EXPECT_FALSE(render_event(Json{{"type", 7}, {"time", "x"}}, {}).empty());
+}
+
 }  // namespace
 }  // namespace wglan::ctl

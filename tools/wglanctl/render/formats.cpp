@@ -59,6 +59,10 @@ std::string to_json_text(const Json& json, bool ascii) {
     return json.dump(2, ' ', ascii, Json::error_handler_t::replace) + "\n";
 }
 
+std::string to_json_line(const Json& json, bool ascii) {
+    return json.dump(-1, ' ', ascii, Json::error_handler_t::replace) + "\n";
+}
+
 std::string to_yaml_text(const Json& json, bool ascii) {
     YAML::Emitter out;
     if (ascii) out.SetOutputCharset(YAML::EscapeNonAscii);

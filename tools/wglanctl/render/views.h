@@ -16,6 +16,8 @@ std::string render_routes(const Json& routes, const Style& style);
 std::string render_explanation(const Json& explanation, const Style& style);
 std::string render_record(const Json& record, const Style& style);
 std::string render_keys(const Json& keys, const Style& style);
+// One line of `monitor`; the first event of a stream gives the header.
+std::string render_event(const Json& event, const Style& style);
 
 // Shared by the views.
 Colour colour_of_state(std::string_view state);       // of peers and sources

@@ -14,6 +14,7 @@ from . import (
     routes,
     services,
     settings,
+    watching,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "routes",
     "services",
     "settings",
+    "watching",
 ]
