@@ -12,8 +12,9 @@ execute_process(COMMAND ${CMAKE_C_COMPILER} -print-multiarch
 
 # VARIANT v LAYOUT n: the same with another layout version, as wglan_bpf_NAME_v; its skeleton comes first
 # on the include path.
+# SOURCE file: one that isn't bpf/NAME.bpf.c.
 function(wglan_bpf_object name)
-  cmake_parse_arguments(arg "" "VARIANT;LAYOUT" "" ${ARGN})
+  cmake_parse_arguments(arg "" "VARIANT;LAYOUT;SOURCE" "" ${ARGN})
   set(target wglan_bpf_${name})
   set(include ${CMAKE_BINARY_DIR})
   set(layout ${WGLAN_LAYOUT_VERSION})
@@ -23,6 +24,9 @@ function(wglan_bpf_object name)
     set(layout ${arg_LAYOUT})
   endif()
   set(source ${CMAKE_SOURCE_DIR}/bpf/${name}.bpf.c)
+  if(arg_SOURCE)
+    set(source ${arg_SOURCE})
+  endif()
   set(object ${CMAKE_CURRENT_BINARY_DIR}/${name}.bpf.o)
   set(skeleton ${include}/bpf/${name}.skel.h)
   file(MAKE_DIRECTORY ${include}/bpf)
