@@ -124,6 +124,8 @@ static __always_inline void wglan_report_guard(const struct wglan_datagram* data
     event->protocol = IPPROTO_UDP;
     event->source_port = datagram->source_port;
     event->destination_port = datagram->destination_port;
+    event->length = datagram->length + sizeof(struct udphdr) +
+                    (datagram->family == 4 ? sizeof(struct iphdr) : sizeof(struct ipv6hdr));
     __builtin_memcpy(event->source, datagram->source, 16);
     __builtin_memcpy(event->destination, datagram->destination, 16);
     bpf_ringbuf_submit(event, 0);

@@ -255,6 +255,12 @@ TEST_F(Guard, NeverGrantsMoreThanTheRate) {
 }
 
 TEST_F(Guard, ReportsDropsAsEvents) {
+    auto config = steer().tables().config.get(0);
+    ASSERT_TRUE(config);
+    timespec now{};
+    ::clock_gettime(CLOCK_BOOTTIME, &now);
+    config->watched_until_s = static_cast<__u32>(now.tv_sec + 60);
+    ASSERT_TRUE(steer().tables().config.put(0, *config));
     (void)judge(Hook::xdp, frame(v4(filler(100))));
     std::vector<wglan_event> events;
     const auto collect = [](void* context, void* bytes, size_t size) {
@@ -267,7 +273,9 @@ TEST_F(Guard, ReportsDropsAsEvents) {
     ASSERT_NE(ring, nullptr);
     ring_buffer__consume(ring);
     ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(events[0].kind, WGLAN_EVENT_GUARD);
     EXPECT_EQ(events[0].reason, WGLAN_DROP_GUARD_TYPE);
+    EXPECT_EQ(events[0].length, 20U + 8 + 100);
     EXPECT_EQ(events[0].protocol, 17);
     EXPECT_EQ(events[0].source_port, 40000);
     EXPECT_EQ(events[0].destination_port, kPort);
