@@ -45,7 +45,7 @@ check_licences() {
     local file wanted
     while read -r file; do
         case $file in
-        bpf/* | maps/*.bpf.h | maps/wglan_maps.h) wanted='(GPL-2.0-only OR BSD-2-Clause)' ;;
+        bpf/* | maps/*.bpf.h | maps/wglan_maps.h | maps/wglan_direct.h) wanted='(GPL-2.0-only OR BSD-2-Clause)' ;;
         *) wanted='Apache-2.0' ;;
         esac
         head -n 3 "$file" | grep -qF "SPDX-License-Identifier: $wanted" ||
