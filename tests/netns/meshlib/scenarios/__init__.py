@@ -4,6 +4,7 @@
 from . import (
     carry,
     claims,
+    direct,
     hostile,
     hosts,
     input,
@@ -18,6 +19,7 @@ from . import (
 __all__ = [
     "carry",
     "claims",
+    "direct",
     "hostile",
     "hosts",
     "input",
