@@ -5,6 +5,7 @@
  */
 #include "bpf/lib/mss.h"
 #include "bpf/lib/mtu.h"
+#include "bpf/lib/tunnel.h"
 
 /* A frame to a group: a directed broadcast looks like unicast from its IP header alone. */
 static __always_inline bool wglan_group_frame(struct __sk_buff* skb) {
@@ -33,7 +34,7 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
     wglan_clamp_mss(skb, packet, mtu, peer);
     if (fit == WGLAN_TOO_BIG) {
         if (!packet->may_fragment && !packet->has_options)
-            return wglan_answer_too_big(skb, packet, peer, mtu);
+            return wglan_answer_too_big(skb, packet, peer, mtu, BPF_F_INGRESS);
         WGLAN_COUNT(oversized);
     }
     if (packet->family == 4)
@@ -69,33 +70,18 @@ int wglan_egress(struct __sk_buff* skb) { return wglan_uplink_egress(skb, ETH_HL
 SEC("tc")
 int wglan_egress_l3(struct __sk_buff* skb) { return wglan_uplink_egress(skb, 0); }
 
-static __always_inline void wglan_account(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                          const struct wglan_config* config, const __u8* remote,
-                                          bool transmit) {
-    volatile __u32 gso_segs = skb->gso_segs;
-    __u32 segments = gso_segs, mtu = config->interface_mtu, peer = 0;
-    struct wglan_route route = {};
-
-    if (wglan_find_route(packet, remote, config, &route) && route.action == WGLAN_ACTION_STEER) {
-        peer = route.peer;
-        wglan_count_peer(peer, skb->len, segments ? segments : 1, transmit);
-        if (route.mtu) mtu = route.mtu;
-    }
-    wglan_clamp_mss(skb, packet, mtu, peer);
-}
-
 /* From the tunnel. */
 SEC("tc")
 int wglan_tun_in(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
+    struct wglan_route route = {};
     struct wglan_packet packet;
 
     __builtin_memset(&packet, 0, sizeof(packet));
     if (!config || !wglan_parse(skb, &packet, 0)) return WGLAN_NEXT;
-    if (packet.protocol == IPPROTO_UDP && packet.destination_port &&
-        packet.destination_port == config->listen_port)
+    if (wglan_tunnel_in_tunnel(&packet, config))
         return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
-    wglan_account(skb, &packet, config, packet.source, false);
+    wglan_account(skb, &packet, config, packet.source, false, &route);
     return WGLAN_NEXT;
 }
 
@@ -103,6 +89,7 @@ int wglan_tun_in(struct __sk_buff* skb) {
 SEC("tc")
 int wglan_tun_out(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
+    struct wglan_route route = {};
     struct wglan_packet packet;
 
     __builtin_memset(&packet, 0, sizeof(packet));
@@ -110,7 +97,7 @@ int wglan_tun_out(struct __sk_buff* skb) {
     if (packet.protocol == IPPROTO_UDP && packet.source_port && packet.source_port == config->listen_port &&
         (wglan_has_mark(skb, config) || wglan_is_outer(&packet, config)))
         return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
-    wglan_account(skb, &packet, config, packet.destination, true);
+    wglan_account(skb, &packet, config, packet.destination, true, &route);
     return WGLAN_NEXT;
 }
 

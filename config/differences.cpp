@@ -62,6 +62,7 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_KEY("peers.forgetAfter", false, peers.forget_after),
     WGLAN_KEY("steering.uplinks", false, steering.uplinks),
     WGLAN_KEY("steering.podInterfaces", false, steering.pod_interfaces),
+    WGLAN_KEY("steering.podDatapath", false, steering.direct),
     WGLAN_KEY("steering.alwaysReach", false, steering.always_reach),
     WGLAN_KEY("steering.order", false, steering.order_first),
     WGLAN_KEY("steering.routes", true, steering.routes),

@@ -157,13 +157,9 @@ void read_globs(Section& steering, const char* key, std::optional<std::vector<st
 void read_steering(Section& steering, Config::Steering& out) {
     std::string ignored;
     read_globs(steering, "uplinks", out.uplinks);
-    steering.read("podInterfaces", ignored, [](const Value& value) -> Result<std::string> {
-        if (value.kind == Value::Kind::scalar && value.text == "auto") return value.text;
-        if (value.kind == Value::Kind::sequence) return not_available("a list");
-        return no_choice(value, {"auto"});
-    });
+    read_globs(steering, "podInterfaces", out.pod_interfaces);
     steering.read("pods", ignored, choice<std::string>({{"always", ""}, {"cniDown", "", false}}));
-    steering.read("podDatapath", ignored, choice<std::string>({{"host", ""}, {"direct", "", false}}));
+    steering.read("podDatapath", out.direct, choice<bool>({{"host", false}, {"direct", true}}));
     steering.read_list("alwaysReach", out.always_reach, kMaxNames, parse_reach_target);
     steering.read("routes", out.routes,
                   choice<RouteForm>({{"auto", RouteForm::automatic},

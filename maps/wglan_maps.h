@@ -39,10 +39,14 @@ enum wglan_action {
     WGLAN_ACTION_DROP = 3, /* as is any number not named here */
 };
 
+enum wglan_route_flags {
+    WGLAN_ROUTE_PODS = 1, /* the peer's pods: podDatapath direct may send there past the stack */
+};
+
 struct wglan_route {
     __u32 peer; /* key into wglan_peers; 0 with pass and drop */
     __u8 action;
-    __u8 flags; /* none yet */
+    __u8 flags; /* enum wglan_route_flags */
     __u16 mtu;  /* largest IP packet for the tunnel; 0 = the interface's */
 };
 

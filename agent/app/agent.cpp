@@ -158,6 +158,8 @@ Result<> Agent::open_adapters() {
     if (!dataplane) return fail_with(dataplane, "prepare the data plane");
     dataplane_ = std::move(*dataplane);
     if (auto loaded = dataplane_->load(); !loaded) return fail_with(loaded, "load the BPF programs");
+    if (config_.steering.direct)
+        if (auto possible = dataplane_->load_direct(); !possible) return Failure(possible.error());
     phase("bpf_load", since);
 
     since = system_clock().now();
@@ -388,6 +390,8 @@ Task<void> Agent::withdraw() {
 
 Result<> Agent::reload() {
     auto loaded = load_config(input_);
+    if (loaded && loaded->config.steering.direct)
+        if (auto possible = dataplane_->load_direct(); !possible) loaded = Failure(possible.error());
     if (!loaded) {
         settings_.error = loaded.error().message();
         spdlog::error("configuration not reloaded, the old settings stay in force: {}", settings_.error);

@@ -9,6 +9,7 @@
 #include "agent/app/wiring.h"
 #include "agent/model/overlay_address.h"
 #include "agent/reconcile/part.h"
+#include "agent/reconcile/pods.h"
 
 namespace wglan {
 namespace {
@@ -358,11 +359,16 @@ void Agent::note_attachments(const Desired& wanted, const std::vector<Attachment
     std::vector<Attachment>& known = observed_.attachments;
     std::erase_if(known, [&](const Attachment& attachment) {
         const bool tunnel = observed_.interface && attachment.ifindex == observed_.interface->link.ifindex;
-        return !tunnel && std::none_of(wanted.uplinks.begin(), wanted.uplinks.end(),
-                                       [&](const Uplink& u) { return u.ifindex == attachment.ifindex; });
+        return !tunnel && !is_pod_attachment(wanted, attachment) &&
+               std::none_of(wanted.uplinks.begin(), wanted.uplinks.end(),
+                            [&](const Uplink& u) { return u.ifindex == attachment.ifindex; });
     });
-    for (const Attachment& attachment : attached)
-        if (std::find(known.begin(), known.end(), attachment) == known.end()) known.push_back(attachment);
+    for (const Attachment& attachment : attached) {
+        std::erase_if(known, [&](const Attachment& before) {
+            return before.ifindex == attachment.ifindex && before.hook == attachment.hook;
+        });
+        known.push_back(attachment);
+    }
     std::sort(known.begin(), known.end());
 }
 

@@ -52,6 +52,7 @@ std::vector<PeerView> Agent::peer_views() const {
 SteeringView Agent::steering_view() {
     SteeringView view;
     view.attachments = observed_.attachments;
+    view.direct = config_.steering.direct;
     for (const auto& [prefix, route] : observed_.steer_routes) {
         if (route.action != SteerAction::steer) continue;
         ++(prefix.family() == Family::v4 ? view.prefixes4 : view.prefixes6);
@@ -63,6 +64,9 @@ SteeringView Agent::steering_view() {
         view.counters.mss_clamped = counters->mss_clamped;
         view.counters.packet_too_big = counters->packet_too_big;
         view.counters.dropped = counters->dropped;
+        view.counters.direct_sent = counters->direct_sent;
+        view.counters.direct_delivered = counters->direct_delivered;
+        view.counters.direct_known = counters->direct_known;
     }
     view.guard = {config_.guard.enabled, config_.guard.handshakes_per_s, guard_.places()};
     return view;

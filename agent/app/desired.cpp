@@ -53,6 +53,7 @@ public:
         out_.firewall_mark = config_.interface.firewall_mark;
         addresses();
         out_.uplinks.insert(in_.facts.uplinks.begin(), in_.facts.uplinks.end());
+        if (config_.steering.direct) direct();
         never_steered();
         for (const Peer& peer : in_.peers)
             for (const Endpoint& endpoint : in_.endpoints(peer)) endpoints_.insert(endpoint.address);
@@ -93,6 +94,30 @@ private:
         overlay.protocol = kRouteProtocol;
         overlay.preferred_source = in_.overlay;
         out_.routes.emplace(RouteKey{overlay.prefix, RouteType::unicast}, overlay);
+    }
+
+    // What goes past the stack must not miss this node's own pods, however wide a peer's prefix is.
+    void direct() {
+        out_.pods.direct = true;
+        out_.pods.devices = in_.facts.pods.devices;
+        out_.pods.macs = in_.facts.pods.macs;
+        if (!config_.pod_networking || !config_.node.pod_prefixes) return;
+        for (const Prefix& prefix : *config_.node.pod_prefixes) {
+            pass(prefix);
+            const auto same_family = [&](const Prefix& own) { return own.family() == prefix.family(); };
+            if (std::count_if(out_.pods.own.begin(), out_.pods.own.end(), same_family) <
+                static_cast<std::ptrdiff_t>(kMaxOwnPrefixes))
+                out_.pods.own.insert(prefix);
+        }
+    }
+
+    // Past the stack nothing looks at ports: a prefix around an address that is always to be reached takes
+    // the longer way.
+    bool goes_direct(const OwnedPrefix& owned) const {
+        return owned.cls == PrefixClass::pod &&
+               std::none_of(
+                   config_.steering.always_reach.begin(), config_.steering.always_reach.end(),
+                   [&](const ReachTarget& target) { return owned.prefix.contains(target.endpoint.address); });
     }
 
     void pass(const Prefix& prefix) {
@@ -170,6 +195,7 @@ private:
         route.prefix = owned.prefix;
         route.peer = id;
         route.mtu = static_cast<std::uint16_t>(out_.mtu);
+        route.pods = goes_direct(owned);
         // What doesn't fit goes by its kernel route alone.
         std::size_t& count = owned.prefix.family() == Family::v4 ? steered4_ : steered6_;
         if (count >= room_)

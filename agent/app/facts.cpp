@@ -62,6 +62,9 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
     // Those of default routes alone: with host-gw CNIs the next hop of a pod route is a peer's address.
     std::erase_if(*routes, [](const Route& route) { return !route.prefix.is_default(); });
     facts.gateways = gateways(*routes);
+    if (config.steering.direct)
+        facts.pods =
+            select_pod_devices(*links, *addresses, uplinks, config.steering.pod_interfaces, own, pods);
     facts.mac = host_mac(*links, own);
     facts.forwards4 = forwards("/proc/sys/net/ipv4/ip_forward");
     facts.forwards6 = forwards("/proc/sys/net/ipv6/conf/all/forwarding");

@@ -7,6 +7,7 @@
 
 #include "agent/base/result.h"
 #include "agent/netlink/netlink.h"
+#include "agent/netlink/pod_devices.h"
 #include "agent/reconcile/state.h"
 #include "config/config.h"
 
@@ -21,6 +22,7 @@ struct HostFacts {
     std::vector<IpAddress> gateways;
     std::vector<Prefix> networks;  // on-link networks of uplinks
     std::optional<std::array<std::uint8_t, 6>> mac;
+    PodDevices pods;                          // with podDatapath direct
     bool forwards4 = true, forwards6 = true;  // the host as a whole forwards (sysctl)
     bool operator==(const HostFacts&) const = default;
 };

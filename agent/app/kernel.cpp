@@ -64,6 +64,7 @@ void take_steering(DataplaneState state, Observed& seen) {
     seen.steer_endpoints.insert(state.endpoints.begin(), state.endpoints.end());
     seen.steer_config = state.config;
     seen.attachments = std::move(state.attachments);
+    seen.pods = std::move(state.pods);
 }
 
 Result<Observed> Kernel::observe() {
@@ -170,13 +171,25 @@ Result<> Kernel::run(const Step& step, Outcome& outcome) {
                 outcome.attached.push_back(*attached);
                 return {};
             },
-            [&](const step::AttachTunnel&) -> Result<> {
-                auto attached = dataplane_.attach_tunnel(index, interface_);
+            [&](const step::AttachTunnel& s) -> Result<> {
+                auto attached = dataplane_.attach_tunnel(index, interface_, s.direct);
                 if (!attached) return fail_with(attached, "attach to " + interface_);
                 outcome.attached.insert(outcome.attached.end(), attached->begin(), attached->end());
                 return {};
             },
             [&](const step::DetachUplink& s) { return dataplane_.detach(s.ifindex); },
+            [&](const step::PutPods& s) -> Result<> {
+                auto attached = dataplane_.put_pods(s.devices, s.macs);
+                if (!attached) return Failure(attached.error());
+                outcome.attached.insert(outcome.attached.end(), attached->begin(), attached->end());
+                return {};
+            },
+            [&](const step::RemovePods& s) -> Result<> {
+                std::vector<int> ifindexes;
+                for (const PodDevice& device : s.devices) ifindexes.push_back(device.ifindex);
+                return dataplane_.remove_pods(ifindexes);
+            },
+            [&](const step::SetOwnPods& s) { return dataplane_.set_own_pods(s.own); },
             [&](const step::AddRoute& s) -> Result<> {
                 Route route = s.route;
                 if (route.type == RouteType::unicast && route.ifindex == 0) route.ifindex = index;

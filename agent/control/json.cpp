@@ -75,13 +75,18 @@ Json steering_json(const SteeringView& steering) {
     Json dropped = Json::object();
     for (const auto& [reason, count] : counters.dropped) dropped[reason] = count;
     return {{"attachments", std::move(attachments)},
+            {"podDatapath", steering.direct ? "direct" : "host"},
             {"prefixes", {{"ipv4", steering.prefixes4}, {"ipv6", steering.prefixes6}}},
             {"counters",
              {{"steered", counters.steered4 + counters.steered6},
               {"passed", counters.passed},
               {"dropped", std::move(dropped)},
               {"mssClamped", counters.mss_clamped},
-              {"packetTooBig", counters.packet_too_big}}},
+              {"packetTooBig", counters.packet_too_big},
+              {"direct",
+               {{"sent", counters.direct_sent},
+                {"delivered", counters.direct_delivered},
+                {"known", counters.direct_known}}}}},
             {"guard", guard_json(steering.guard)}};
 }
 

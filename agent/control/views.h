@@ -65,6 +65,8 @@ struct SteeringCounters {
     std::uint64_t steered4 = 0, steered6 = 0, passed = 0;  // packets
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
     std::map<std::string, std::uint64_t> dropped;  // by reason name
+    // With podDatapath direct: past the stack, and left to it because conntrack knows their flow.
+    std::uint64_t direct_sent = 0, direct_delivered = 0, direct_known = 0;
 };
 
 struct GuardView {
@@ -74,6 +76,7 @@ struct GuardView {
 };
 
 struct SteeringView {
+    bool direct = false;  // podDatapath
     std::vector<Attachment> attachments;
     std::uint64_t prefixes4 = 0, prefixes6 = 0;
     SteeringCounters counters;

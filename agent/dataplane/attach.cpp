@@ -189,11 +189,14 @@ Result<Attachment> Attacher::attach(int ifindex, Attachment::Hook hook, const Pr
     return attached;
 }
 
+Result<> Attacher::detach(int ifindex, Attachment::Hook hook) {
+    if (auto dropped = drop_pins(ifindex, hook, ""); !dropped) return dropped;
+    return drop_filter(ifindex, hook);
+}
+
 Result<> Attacher::detach(int ifindex) {
-    for (const auto hook : {Attachment::Hook::tc_egress, Attachment::Hook::tc_ingress}) {
-        if (auto dropped = drop_pins(ifindex, hook, ""); !dropped) return dropped;
-        if (auto dropped = drop_filter(ifindex, hook); !dropped) return dropped;
-    }
+    for (const auto hook : {Attachment::Hook::tc_egress, Attachment::Hook::tc_ingress})
+        if (auto dropped = detach(ifindex, hook); !dropped) return dropped;
     return {};
 }
 

@@ -52,6 +52,7 @@ public:
     Result<Attachment> attach(int ifindex, Attachment::Hook hook, const Program& program, bool first);
     // Ours on both hooks of this device, whatever their program; fine when there is no such device.
     Result<> detach(int ifindex);
+    Result<> detach(int ifindex, Attachment::Hook hook);
     // Puts the program of the same name in the place of each that is attached now.
     Result<> update_all(const std::vector<Program>& programs);
 

@@ -31,11 +31,18 @@ Fallback decode_fallback(__u8 value) {
 }  // namespace
 
 wglan_route encode_route(const SteerRoute& route) {
-    return {.peer = route.peer, .action = static_cast<__u8>(route.action), .flags = 0, .mtu = route.mtu};
+    return {.peer = route.peer,
+            .action = static_cast<__u8>(route.action),
+            .flags = static_cast<__u8>(route.pods ? WGLAN_ROUTE_PODS : 0),
+            .mtu = route.mtu};
 }
 
 SteerRoute decode_route(const Prefix& prefix, const wglan_route& route) {
-    SteerRoute decoded{.prefix = prefix, .action = SteerAction::drop, .peer = route.peer, .mtu = route.mtu};
+    SteerRoute decoded{.prefix = prefix,
+                       .action = SteerAction::drop,
+                       .peer = route.peer,
+                       .mtu = route.mtu,
+                       .pods = (route.flags & WGLAN_ROUTE_PODS) != 0};
     if (route.action == WGLAN_ACTION_PASS) decoded.action = SteerAction::pass;
     if (route.action == WGLAN_ACTION_STEER) decoded.action = SteerAction::steer;
     return decoded;

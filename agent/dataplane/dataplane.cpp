@@ -15,6 +15,7 @@
 #include "agent/dataplane/device.h"
 #include "agent/dataplane/guard_attach.h"
 #include "agent/dataplane/guard_object.h"
+#include "agent/dataplane/direct.h"
 #include "agent/dataplane/object.h"
 #include "agent/dataplane/replay.h"
 #include "maps/convert.h"
@@ -67,6 +68,11 @@ Result<> detach_all(GuardAttacher& attacher) {
     return {};
 }
 
+bool delivers_into_pods(const std::vector<Attachment>& attachments) {
+    return std::any_of(attachments.begin(), attachments.end(),
+                       [](const Attachment& a) { return a.program == kDirectTunnelProgram; });
+}
+
 class BpfDataplane final : public Dataplane {
 public:
     explicit BpfDataplane(DataplaneOptions options) : options_(std::move(options)) {}
@@ -84,7 +90,12 @@ public:
     Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
     Result<> heartbeat() override;
     Result<Attachment> attach_uplink(int ifindex, const std::string& name) override;
-    Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name) override;
+    Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name, bool direct) override;
+    Result<> load_direct() override;
+    Result<std::vector<Attachment>> put_pods(const std::vector<PodDevice>& devices,
+                                             const std::set<MacAddress>& macs) override;
+    Result<> remove_pods(const std::vector<int>& ifindexes) override;
+    Result<> set_own_pods(const std::set<Prefix>& own) override;
     Result<> detach(int ifindex) override;
     Result<ReplayVerdict> replay(const ReplayPacket& packet) override;
     Result<DataplaneCounters> counters() override;
@@ -103,9 +114,13 @@ private:
     Result<> take_over_if_due();
     Result<const Tables*> tables() const;
     Result<> read_endpoints(const Tables& tables);
+    std::vector<Program> programs() const;
+    Result<std::optional<Attachment>> attach_pod(const PodDevice& device);
+    Result<> set_macs(const std::set<MacAddress>& macs);
 
     DataplaneOptions options_;
     std::optional<SteerObject> object_;
+    std::optional<DirectObject> direct_;
     std::optional<Attacher> attacher_;
     std::unique_ptr<Replay> replay_;
     std::optional<GuardObject> guard_object_;
@@ -135,16 +150,32 @@ Result<> BpfDataplane::load() {
     // A predecessor may have ended between a change of the tries and what makes it known.
     if (auto made = new_generation(); !made) return made;
     if (auto read = read_endpoints(object_->tables()); !read) return read;
+    if (direct_is_pinned(options_.pin_path))
+        if (auto loaded = load_direct(); !loaded)
+            spdlog::warn("pods go by the host's stack now: {}", loaded.error().message());
     return adopted_ ? take_over() : Result<>{};
 }
 
 // A link update is atomic: each packet runs either the old program or ours, both complete.
 Result<> BpfDataplane::take_over() {
-    if (auto updated = attacher_->update_all(object_->programs()); !updated)
+    auto successors = programs();
+    if (!direct_) {
+        // A predecessor's delivery into pods ends here; its pods' programs are detached.
+        Program plain = object_->program("wglan_tun_in");
+        plain.name = kDirectTunnelProgram;
+        successors.push_back(std::move(plain));
+    }
+    if (auto updated = attacher_->update_all(successors); !updated)
         return fail_with(updated, "take over the running data plane");
     if (object_->maps() == SteerObject::Maps::carried || object_->maps() == SteerObject::Maps::unfilled)
         if (auto exchanged = exchange_maps(options_.pin_path); !exchanged) return exchanged;
-    return {};
+    return direct_ ? direct_->pin_maps(options_.pin_path) : Result<>{};
+}
+
+std::vector<Program> BpfDataplane::programs() const {
+    auto all = object_->programs();
+    if (direct_) all.insert(all.end(), direct_->programs().begin(), direct_->programs().end());
+    return all;
 }
 
 Result<> BpfDataplane::take_over_if_due() {
@@ -173,6 +204,12 @@ Result<DataplaneState> BpfDataplane::state() {
     auto ours = attachments();
     if (!ours) return Failure(ours.error());
     state->attachments = std::move(*ours);
+    if (direct_) {
+        auto pods = read_pods(direct_->tables());
+        if (!pods) return Failure(pods.error());
+        state->pods = std::move(*pods);
+    }
+    state->pods.direct = delivers_into_pods(state->attachments);
     return state;
 }
 
@@ -181,8 +218,9 @@ Result<std::vector<Attachment>> BpfDataplane::attachments() {
     auto found = attacher_->find();
     if (!found) return Failure(found.error());
     std::vector<Attachment> ours;
+    const auto loaded = programs();
     for (FoundAttachment& one : *found)
-        if (std::any_of(object_->programs().begin(), object_->programs().end(),
+        if (std::any_of(loaded.begin(), loaded.end(),
                         [&](const Program& program) { return program.id == one.program_id; }))
             ours.push_back(std::move(one.attachment));
     if (guard_object_) {
@@ -334,16 +372,106 @@ Result<Attachment> BpfDataplane::attach_uplink(int ifindex, const std::string& n
                              options_.order_first);
 }
 
-Result<std::vector<Attachment>> BpfDataplane::attach_tunnel(int ifindex, const std::string& name) {
+Result<std::vector<Attachment>> BpfDataplane::attach_tunnel(int ifindex, const std::string& name,
+                                                            bool direct) {
     if (auto due = take_over_if_due(); !due) return Failure(due.error());
+    if (direct)
+        if (auto loaded = load_direct(); !loaded) return Failure(loaded.error());
+    const Program& in = direct ? direct_->program(kDirectTunnelProgram) : object_->program("wglan_tun_in");
     std::vector<Attachment> attachments;
-    for (const auto& [hook, program] : {std::pair{Attachment::Hook::tc_egress, "wglan_tun_out"},
-                                        std::pair{Attachment::Hook::tc_ingress, "wglan_tun_in"}}) {
-        auto attached = attacher_->attach(ifindex, hook, object_->program(program), false);
+    for (const auto& [hook, program] :
+         {std::pair{Attachment::Hook::tc_egress, &object_->program("wglan_tun_out")},
+          std::pair{Attachment::Hook::tc_ingress, &in}}) {
+        auto attached = attacher_->attach(ifindex, hook, *program, false);
         if (!attached) return fail_with(attached, "attach to " + name);
         attachments.push_back(std::move(*attached));
     }
     return attachments;
+}
+
+Result<> BpfDataplane::load_direct() {
+    if (!object_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    if (direct_) return {};
+    auto object =
+        DirectObject::load(options_.pin_path, [this](const char* name) { return object_->map_fd(name); });
+    if (!object) return Failure(object.error());
+    direct_ = std::move(*object);
+    return {};
+}
+
+// nullopt: the device is gone, or its packets carry no MAC header: pods behind it go by the stack.
+Result<std::optional<Attachment>> BpfDataplane::attach_pod(const PodDevice& device) {
+    const auto type = hardware_type(device.ifindex);
+    if (!type) return std::nullopt;
+    if (*type != ARPHRD_ETHER) return std::nullopt;
+    auto attached =
+        attacher_->attach(device.ifindex, Attachment::Hook::tc_ingress, direct_->program(kPodProgram), false);
+    if (attached) return std::optional(std::move(*attached));
+    if (!hardware_type(device.ifindex)) return std::nullopt;
+    return Failure(attached.error());
+}
+
+Result<std::vector<Attachment>> BpfDataplane::put_pods(const std::vector<PodDevice>& devices,
+                                                       const std::set<MacAddress>& macs) {
+    if (auto due = take_over_if_due(); !due) return Failure(due.error());
+    if (auto loaded = load_direct(); !loaded) return Failure(loaded.error());
+    if (auto set = set_macs(macs); !set) return Failure(set.error());
+    std::vector<Attachment> attachments;
+    std::optional<Error> first;
+    const auto put = [&](const PodDevice& device) {
+        auto done = direct_->tables().pods.put(static_cast<__u32>(device.ifindex), encode_pod(device));
+        if (!done && !first) first = done.error();
+    };
+    for (const PodDevice& device : devices) {
+        if (!device.runs_program()) continue;
+        auto attached = attach_pod(device);
+        if (!attached && !first) first = attached.error();
+        if (!attached || !*attached) continue;
+        attachments.push_back(std::move(**attached));
+        put(device);
+    }
+    for (const PodDevice& device : devices)
+        if (!device.runs_program() && !first) put(device);
+    if (first) return Failure(*first);
+    return attachments;
+}
+
+Result<> BpfDataplane::set_macs(const std::set<MacAddress>& macs) {
+    const auto& table = direct_->tables().macs;
+    const auto found = table.dump();
+    if (!found) return Failure(found.error());
+    const auto key_of = [](const MacAddress& mac) {
+        wglan_mac key{};
+        std::copy(mac.begin(), mac.end(), key.mac);
+        return key;
+    };
+    for (const MacAddress& mac : macs)
+        if (auto put = table.put(key_of(mac), 1); !put) return put;
+    for (const auto& [key, value] : *found) {
+        MacAddress mac;
+        std::copy(std::begin(key.mac), std::end(key.mac), mac.begin());
+        if (macs.contains(mac)) continue;
+        if (auto removed = table.remove(key); !removed) return removed;
+    }
+    return {};
+}
+
+Result<> BpfDataplane::remove_pods(const std::vector<int>& ifindexes) {
+    if (!attacher_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    if (direct_)
+        for (const int ifindex : ifindexes)
+            if (auto removed = direct_->tables().pods.remove(static_cast<__u32>(ifindex)); !removed)
+                return removed;
+    for (const int ifindex : ifindexes)
+        if (auto detached = attacher_->detach(ifindex, Attachment::Hook::tc_ingress); !detached)
+            return detached;
+    return {};
+}
+
+Result<> BpfDataplane::set_own_pods(const std::set<Prefix>& own) {
+    if (own.empty() && !direct_) return {};
+    if (auto loaded = load_direct(); !loaded) return loaded;
+    return direct_->tables().own.put(0, encode_own(own));
 }
 
 Result<> BpfDataplane::detach(int ifindex) {
@@ -368,7 +496,16 @@ Result<DataplaneCounters> BpfDataplane::counters() {
     if (!open) return Failure(open.error());
     const auto cpus = (*open)->stats.get(0);
     if (!cpus) return Failure(cpus.error());
-    return decode_counters(*cpus);
+    auto counters = decode_counters(*cpus);
+    if (!direct_) return counters;
+    const auto direct = direct_->tables().stats.get(0);
+    if (!direct) return Failure(direct.error());
+    for (const wglan_direct_stats& cpu : *direct) {
+        counters.direct_sent += cpu.sent;
+        counters.direct_delivered += cpu.delivered;
+        counters.direct_known += cpu.known;
+    }
+    return counters;
 }
 
 Result<PeerCounters> BpfDataplane::peer_counters(PeerId id) {
@@ -456,6 +593,12 @@ Result<DataplaneState> peek_dataplane(const std::string& pin_path) {
     auto found = Attacher(pin_path, false).find();
     if (!found) return Failure(found.error());
     for (FoundAttachment& one : *found) state.attachments.push_back(std::move(one.attachment));
+    if (const auto direct = open_pinned_direct(pin_path)) {
+        auto pods = read_pods(*direct);
+        if (!pods) return Failure(pods.error());
+        state.pods = std::move(*pods);
+    }
+    state.pods.direct = delivers_into_pods(state.attachments);
     return state;
 }
 

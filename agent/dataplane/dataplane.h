@@ -15,6 +15,7 @@
 #include "agent/dataplane/events.h"
 #include "agent/dataplane/replay_packet.h"
 #include "agent/model/guard.h"
+#include "agent/model/pods.h"
 #include "agent/model/steering.h"
 
 namespace wglan {
@@ -33,6 +34,7 @@ struct DataplaneState {
     std::vector<SteerEndpoint> endpoints;  // sorted
     SteerConfig config;
     std::vector<Attachment> attachments;  // sorted; those of ours that are in place
+    PodSteering pods;                     // empty where direct mode never ran
 };
 
 struct DataplaneCounters {
@@ -41,7 +43,9 @@ struct DataplaneCounters {
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
     std::uint64_t oversized = 0;  // larger than the MTU, but may be fragmented: steered whole
     std::uint64_t events_lost = 0;
-    std::map<std::string, std::uint64_t> dropped;  // by reason name (maps/names.h), zeros included
+    std::map<std::string, std::uint64_t> dropped;         // by reason name (maps/names.h), zeros included
+    std::uint64_t direct_sent = 0, direct_delivered = 0;  // past the stack; those sent are in steered too
+    std::uint64_t direct_known = 0;  // left to the stack because conntrack knows their flow
 };
 
 struct PeerCounters {
@@ -83,12 +87,24 @@ public:
     // or wglan_tun_in / wglan_tun_out to wglan0's two directions; updates a predecessor's link in place.
     // Returns the kind that was used. Kinds: unsupported for a device type that can't be an uplink.
     virtual Result<Attachment> attach_uplink(int ifindex, const std::string& name) = 0;
-    virtual Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name) = 0;
+    // `direct`: wglan_tun_dir in the place of wglan_tun_in.
+    virtual Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name,
+                                                          bool direct) = 0;
     virtual Result<> detach(int ifindex) = 0;  // ours alone; idempotent; fine when the device is gone
 
     // The program's own answer for such a packet at an uplink's egress; it leaves no trace. The first
     // call loads a second instance.
     virtual Result<ReplayVerdict> replay(const ReplayPacket& packet) = 0;
+    // podDatapath: direct. Loads its programs; idempotent. `unsupported` says what the kernel lacks.
+    virtual Result<> load_direct() = 0;
+    // Each with its program, then its entry; a bridge only if all ports given with it have theirs. Returns
+    // what was attached; devices that are gone or without MAC headers are passed over. `macs` is the whole
+    // set.
+    virtual Result<std::vector<Attachment>> put_pods(const std::vector<PodDevice>& devices,
+                                                     const std::set<MacAddress>& macs) = 0;
+    virtual Result<> remove_pods(const std::vector<int>& ifindexes) = 0;  // entries, then programs
+    // The switch of the whole: with no prefix nothing goes direct.
+    virtual Result<> set_own_pods(const std::set<Prefix>& own) = 0;
 
     virtual Result<DataplaneCounters> counters() = 0;
     virtual Result<PeerCounters> peer_counters(PeerId id) = 0;  // not_found: no such peer

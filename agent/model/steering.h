@@ -24,6 +24,7 @@ struct SteerRoute {
     SteerAction action = SteerAction::steer;
     PeerId peer = 0;        // 0 with action pass or drop
     std::uint16_t mtu = 0;  // largest IP packet for the tunnel; 0 = the interface's
+    bool pods = false;      // the peer's pods: podDatapath direct may send there past the stack
     bool operator==(const SteerRoute&) const = default;
 };
 

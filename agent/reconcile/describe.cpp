@@ -106,7 +106,25 @@ struct Describe {
         out.push_back("attach wglan_egress to " + s.uplink.name);
     }
     void operator()(const step::AttachTunnel& s) const {
-        out.push_back("attach wglan_tun_in and wglan_tun_out to " + s.tunnel.name);
+        out.push_back("attach " + std::string(s.direct ? kDirectTunnelProgram : "wglan_tun_in") +
+                      " and wglan_tun_out to " + s.tunnel.name);
+    }
+    void operator()(const step::PutPods& s) const {
+        for (const PodDevice& device : s.devices)
+            out.push_back((device.runs_program() ? "attach " + std::string(kPodProgram) + " to "
+                                                 : "deliver into pods by ") +
+                          device.name);
+        if (s.devices.empty()) out.push_back("addresses of pods' bridges: " + std::to_string(s.macs.size()));
+    }
+    void operator()(const step::RemovePods& s) const {
+        for (const PodDevice& device : s.devices)
+            out.push_back("no more direct: pods behind " +
+                          (device.name.empty() ? "ifindex " + std::to_string(device.ifindex) : device.name));
+    }
+    void operator()(const step::SetOwnPods& s) const {
+        std::string line = s.own.empty() ? "all pods by the host's stack" : "direct for pods in";
+        for (const Prefix& prefix : s.own) line += " " + prefix.to_string();
+        out.push_back(std::move(line));
     }
     void operator()(const step::DetachUplink& s) const {
         out.push_back("detach wglan_egress from " + s.name);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <algorithm>
 
-#include "agent/reconcile/plan.h"
+#include "agent/reconcile/pods.h"
 
 namespace wglan {
 namespace {
@@ -198,21 +198,24 @@ private:
     }
 
     void attachments() {
+        leave_direct(desired_, observed_, plan_);
         const auto attached = [&](int ifindex, Attachment::Hook hook) {
             return std::any_of(observed_.attachments.begin(), observed_.attachments.end(),
                                [&](const Attachment& a) { return a.ifindex == ifindex && a.hook == hook; });
         };
         if (!attached(ifindex_, Attachment::Hook::tc_ingress) ||
-            !attached(ifindex_, Attachment::Hook::tc_egress))
-            plan_.push_back(step::AttachTunnel{{ifindex_, desired_.interface}});
+            !attached(ifindex_, Attachment::Hook::tc_egress) || !tunnel_program_fits(desired_, observed_))
+            plan_.push_back(step::AttachTunnel{{ifindex_, desired_.interface}, desired_.pods.direct});
         for (const Uplink& uplink : desired_.uplinks)
             if (!attached(uplink.ifindex, Attachment::Hook::tc_egress))
                 plan_.push_back(step::AttachUplink{uplink});
         std::set<int> wanted;
         for (const Uplink& uplink : desired_.uplinks) wanted.insert(uplink.ifindex);
         for (const Attachment& attachment : observed_.attachments)
-            if (attachment.ifindex != ifindex_ && wanted.insert(attachment.ifindex).second)
+            if (attachment.ifindex != ifindex_ && attachment.program != kPodProgram &&
+                wanted.insert(attachment.ifindex).second)
                 plan_.push_back(step::DetachUplink{attachment.ifindex, attachment.interface});
+        enter_direct(desired_, observed_, plan_);
     }
 
     const Desired& desired_;
@@ -261,6 +264,7 @@ Observed assume_applied(const Desired& desired, Observed after) {
     after.steer_routes = desired.steer_routes;
     after.steer_peers = desired.steer_peers;
     after.steer_endpoints = desired.steer_endpoints;
+    after.pods = desired.pods;
     after.steer_config = desired.steer_config;
     after.steer_config.interface_ifindex = ifindex;
     after.steer_config.listen_port = after.wireguard ? after.wireguard->listen_port : desired.listen_port;

@@ -52,6 +52,7 @@ Observed part_of(const Observed& observed, const Desired& before, const Desired&
     part.interface = observed.interface;
     part.steer_config = observed.steer_config;
     part.attachments = observed.attachments;
+    part.pods = observed.pods;
     for (const Desired* desired : {&before, &after}) {
         take(observed.routes, desired->routes, part.routes);
         take(observed.steer_routes, desired->steer_routes, part.steer_routes);
@@ -71,6 +72,7 @@ void put_back(Observed& observed, const Desired& before, const Desired& after, O
     observed.interface = std::move(part.interface);
     observed.steer_config = part.steer_config;
     observed.attachments = std::move(part.attachments);
+    observed.pods = std::move(part.pods);
     replace(observed.routes, before.routes, after.routes, part.routes);
     replace(observed.steer_routes, before.steer_routes, after.steer_routes, part.steer_routes);
     replace(observed.steer_peers, before.steer_peers, after.steer_peers, part.steer_peers);

@@ -63,10 +63,21 @@ struct AttachUplink {
 };
 struct AttachTunnel {
     Uplink tunnel;
+    bool direct = false;
 };
 struct DetachUplink {
     int ifindex;
     std::string name;
+};
+struct PutPods {
+    std::vector<PodDevice> devices;
+    std::set<MacAddress> macs;  // all of them
+};
+struct RemovePods {
+    std::vector<PodDevice> devices;
+};
+struct SetOwnPods {
+    std::set<Prefix> own;
 };
 struct AddRoute {
     Route route;
@@ -76,12 +87,13 @@ struct RemoveRoute {
 };
 }  // namespace step
 
-using Step = std::variant<step::CreateInterface, step::ConfigureWireGuard, step::SetMtu, step::SetNoLinkLocal,
-                          step::SetUp, step::SetRpFilter, step::SetForwarding, step::AddAddress,
-                          step::RemoveAddress, step::ChangePeers, step::PutSteerConfig, step::PutSteerPeers,
-                          step::RemoveSteerPeers, step::PutSteerEndpoints, step::RemoveSteerEndpoints,
-                          step::PutSteerRoutes, step::RemoveSteerRoutes, step::AttachUplink,
-                          step::AttachTunnel, step::DetachUplink, step::AddRoute, step::RemoveRoute>;
+using Step =
+    std::variant<step::CreateInterface, step::ConfigureWireGuard, step::SetMtu, step::SetNoLinkLocal,
+                 step::SetUp, step::SetRpFilter, step::SetForwarding, step::AddAddress, step::RemoveAddress,
+                 step::ChangePeers, step::PutSteerConfig, step::PutSteerPeers, step::RemoveSteerPeers,
+                 step::PutSteerEndpoints, step::RemoveSteerEndpoints, step::PutSteerRoutes,
+                 step::RemoveSteerRoutes, step::AttachUplink, step::AttachTunnel, step::DetachUplink,
+                 step::PutPods, step::RemovePods, step::SetOwnPods, step::AddRoute, step::RemoveRoute>;
 
 using Plan = std::vector<Step>;
 

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/model/network.h"
+#include "agent/model/pods.h"
 #include "agent/model/steering.h"
 #include "agent/model/wireguard.h"
 
@@ -49,6 +50,7 @@ struct Desired {
     std::set<SteerEndpoint> steer_endpoints;
     SteerConfig steer_config;  // interface_ifindex and listen_port are filled from Observed
     std::size_t left_out = 0;  // prefixes that the tables have no room for
+    PodSteering pods;
 };
 
 struct Observed {
@@ -66,6 +68,7 @@ struct Observed {
     std::set<SteerEndpoint> steer_endpoints;
     SteerConfig steer_config;
     std::vector<Attachment> attachments;  // sorted
+    PodSteering pods;
 };
 
 // What an adapter will find after a plan for `desired` was applied whole to `before`.

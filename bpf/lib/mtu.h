@@ -174,9 +174,12 @@ static __always_inline bool wglan_may_answer(const struct wglan_packet* packet) 
            (packet->icmp_known && (type == WGLAN_ICMP_ECHO || type == WGLAN_ICMP_ECHOREPLY));
 }
 
-/* The verdict on a packet that doesn't fit and may not be fragmented. */
+/*
+ * The verdict on a packet that doesn't fit and may not be fragmented. `direction`: BPF_F_INGRESS sends the
+ * answer to this host, 0 out of the device again.
+ */
 static __always_inline int wglan_answer_too_big(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                                __u32 peer, __u32 mtu) {
+                                                __u32 peer, __u32 mtu, __u64 direction) {
     struct wglan_note note = {
         .kind = WGLAN_EVENT_TOO_BIG, .peer = peer, .value = mtu, .length = skb->len - packet->l3};
     bool made;
@@ -190,7 +193,7 @@ static __always_inline int wglan_answer_too_big(struct __sk_buff* skb, const str
     if (!made) return wglan_drop(skb, packet, peer, WGLAN_DROP_TOO_BIG);
     WGLAN_COUNT(packet_too_big);
     wglan_report(skb, packet, &note);
-    return (int)bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+    return (int)bpf_redirect(skb->ifindex, direction);
 }
 
 #endif

@@ -82,13 +82,15 @@ std::optional<Outcome> Steer::try_run(const Bytes& packet, const How& how) {
     __sk_buff context{};
     context.mark = how.mark;
     context.gso_size = how.gso_size;
+    context.ifindex = static_cast<__u32>(how.ifindex);
     context.gso_segs = how.gso_size == 0 ? 0 : 2;
     Bytes out(packet.size() + 256);
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),
                 .data_size_in = static_cast<__u32>(packet.size()),
                 .data_size_out = static_cast<__u32>(out.size()), .ctx_in = &context,
                 .ctx_size_in = sizeof context);
-    if (bpf_prog_test_run_opts(object_->program(how.program).fd, &options) != 0) return std::nullopt;
+    if (bpf_prog_test_run_opts(how.fd >= 0 ? how.fd : object_->program(how.program).fd, &options) != 0)
+        return std::nullopt;
     out.resize(options.data_size_out);
     return Outcome{static_cast<int>(options.retval), std::move(out)};
 }

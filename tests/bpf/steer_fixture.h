@@ -21,6 +21,8 @@ struct How {
     const char* program = "wglan_egress";
     std::uint32_t mark = 0;
     std::uint32_t gso_size = 0;  // 0 = not GSO
+    int fd = -1;                 // another object's program
+    int ifindex = 0;             // 0 = the loopback device
 };
 
 struct Outcome {

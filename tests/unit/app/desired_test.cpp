@@ -69,6 +69,37 @@ protected:
     std::set<Prefix> overridden;
 };
 
+TEST_F(DesiredTest, OnlyPodPrefixesMayGoDirect) {
+    handshake();
+    peers[0].prefixes.push_back({net("10.9.0.0/16"), PrefixClass::extra, "service:a"});
+    config.steering.always_reach = {};
+    auto routes = build().steer_routes;
+    EXPECT_TRUE(routes.at(net("10.244.2.0/24")).pods);
+    for (const char* other : {"192.0.2.2/32", "200:1001::2/128", "10.9.0.0/16"})
+        EXPECT_FALSE(routes.at(net(other)).pods) << other;
+    config.steering.always_reach = {{at("10.244.2.7:443"), 6}};
+    EXPECT_FALSE(build().steer_routes.at(net("10.244.2.0/24")).pods);
+}
+
+TEST_F(DesiredTest, DirectModeKeepsToOwnPods) {
+    config.node.pod_prefixes = {{net("10.244.1.0/24"), net("fd00:244:1::/64")}};
+    facts.pods.devices.emplace(10, PodDevice{10, "veth1", PodDevice::Kind::peer, {}});
+    facts.pods.macs = {{2, 0, 0, 0, 0, 1}};
+    EXPECT_FALSE(build().pods.direct);
+    EXPECT_TRUE(build().pods.devices.empty());
+    EXPECT_FALSE(build().steer_routes.contains(net("10.244.1.0/24")));
+    config.steering.direct = true;
+    const auto desired = build();
+    EXPECT_TRUE(desired.pods.direct);
+    EXPECT_EQ(desired.pods.own, (std::set<Prefix>{net("10.244.1.0/24"), net("fd00:244:1::/64")}));
+    EXPECT_EQ(desired.pods.devices, facts.pods.devices);
+    EXPECT_EQ(desired.pods.macs, facts.pods.macs);
+    // However wide a peer's prefix is, own pods are not behind it.
+    EXPECT_EQ(desired.steer_routes.at(net("10.244.1.0/24")).action, SteerAction::pass);
+    config.pod_networking = false;
+    EXPECT_TRUE(build().pods.own.empty());
+}
+
 TEST_F(DesiredTest, ABypassedPeerHasNoRoutes) {
     EXPECT_FALSE(build().routes.contains({net("10.244.2.0/24"), RouteType::unicast}))
         << "whenUnknown: bypass";

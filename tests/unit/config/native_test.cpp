@@ -55,6 +55,8 @@ const std::vector<KeyRow>& keys() {
         {"peers.forgetAfter", "peers: {forgetAfter: 1h30m}"},
         {"steering.uplinks", "steering: {uplinks: [eth0, 'en*']}"},
         {"steering.alwaysReach", "steering: {alwaysReach: ['192.0.2.1:6443/tcp']}"},
+        {"steering.podInterfaces", "steering: {podInterfaces: [cni0, 'cali*']}"},
+        {"steering.podDatapath", "steering: {podDatapath: direct}"},
         {"steering.order", "steering: {order: last}"},
         {"steering.exclude", "steering: {exclude: [10.0.0.0/8]}"},
         {"control.socket", "control: {socket: /s}"},
@@ -113,6 +115,8 @@ TEST_F(Native, DefaultsAreTheDocumentedOnes) {
     EXPECT_EQ(c.peers.forget_after.count(), 1800);
     EXPECT_FALSE(c.steering.uplinks);
     EXPECT_TRUE(c.steering.order_first);
+    EXPECT_FALSE(c.steering.pod_interfaces);
+    EXPECT_FALSE(c.steering.direct);
     EXPECT_EQ(c.control.socket, "/run/wglan/agent.sock");
     EXPECT_EQ(c.metrics.listen.value().to_string(), "127.0.0.1:9586");
     EXPECT_EQ(c.bpf.pin_path, "/sys/fs/bpf/wglan");
@@ -166,8 +170,8 @@ TEST_F(Native, ExampleFileHoldsEveryKeyWithItsDefault) {
         const std::string last = row.key.substr(row.key.rfind('.') + 1);
         EXPECT_TRUE(std::regex_search(example, std::regex("(^|\\n)( *(# )?)" + last + ": .*#"))) << row.key;
     }
-    for (const std::string key : {"tokenFile", "enabled", "kubeconfig", "annotationPrefix", "podInterfaces",
-                                  "pods", "podDatapath", "routes", "handshakesPerSecond", "default", "rules"})
+    for (const std::string key : {"tokenFile", "enabled", "kubeconfig", "annotationPrefix", "pods", "routes",
+                                  "handshakesPerSecond", "default", "rules"})
         EXPECT_THAT(example, HasSubstr(" " + key + ":")) << key;
 }
 
@@ -252,8 +256,6 @@ TEST_F(Native, WhatThisVersionLacksIsUnsupported) {
         {"discovery: {kubernetes: {annotationPrefix: a.b}}",
          "discovery.kubernetes.annotationPrefix: \"a.b\""},
         {"steering:\n  pods: cniDown", "c.yaml:2: steering.pods: \"cniDown\""},
-        {"steering: {podDatapath: direct}", "steering.podDatapath: \"direct\""},
-        {"steering: {podInterfaces: [veth*]}", "steering.podInterfaces: \"a list\""},
         {"policy: {default: deny}", "policy.default: \"deny\""},
         {"policy:\n  rules:\n  - {}", "policy.rules: \"a rule\""},
     };

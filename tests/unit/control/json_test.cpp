@@ -31,9 +31,10 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
            "sources":["service:discovery:51821","cache"],"endpointChanges":1,"nextTrySeconds":null,"agentless":false}],
  "refused":[{"peer":"node9","prefix":"10.244.2.0/24","reason":"node2 holds it and is up"}],
  "steering":{"attachments":[{"interface":"eth0","hook":"tc-egress","kind":"tcx","program":"wglan_egress"}],
-             "prefixes":{"ipv4":4,"ipv6":2},
+             "podDatapath":"host","prefixes":{"ipv4":4,"ipv6":2},
              "counters":{"steered":12345,"passed":99000,"dropped":{"loop":1,"peer_down":5,"quarantined":0},
-                         "mssClamped":7,"packetTooBig":2},
+                         "mssClamped":7,"packetTooBig":2,
+                         "direct":{"sent":0,"delivered":0,"known":0}},
              "guard":{"enabled":true,"handshakesPerSecond":50,"interfaces":[
                 {"interface":"eth0","mode":"tc","note":"another XDP program (filter, id 9) is there"}]}},
  "settings":{"file":"/etc/wglan/config.yaml","loaded":"2027-01-15T07:56:48Z","error":""},

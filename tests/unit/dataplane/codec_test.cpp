@@ -10,7 +10,7 @@ namespace wglan {
 TEST(Codec, RoutesSurvive) {
     const auto prefix = Prefix::parse("10.1.0.0/16").value();
     for (const auto action : {SteerAction::pass, SteerAction::steer, SteerAction::drop}) {
-        const SteerRoute route{prefix, action, 12, 1380};
+        const SteerRoute route{prefix, action, 12, 1380, action == SteerAction::steer};
         EXPECT_EQ(decode_route(prefix, encode_route(route)), route);
     }
     wglan_route foreign{};

@@ -4,6 +4,7 @@
 from . import (
     carry,
     claims,
+    direct,
     guard,
     hostile,
     hosts,
@@ -20,6 +21,7 @@ from . import (
 __all__ = [
     "carry",
     "claims",
+    "direct",
     "guard",
     "hostile",
     "hosts",
