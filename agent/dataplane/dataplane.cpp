@@ -403,7 +403,7 @@ Result<> BpfDataplane::load_direct() {
 Result<std::optional<Attachment>> BpfDataplane::attach_pod(const PodDevice& device) {
     const auto type = hardware_type(device.ifindex);
     if (!type) return std::nullopt;
-    if (*type != ARPHRD_ETHER) return std::nullopt;
+    if (packets_of(*type) != PacketKind::frames) return std::nullopt;
     auto attached =
         attacher_->attach(device.ifindex, Attachment::Hook::tc_ingress, direct_->program(kPodProgram), false);
     if (attached) return std::optional(std::move(*attached));
