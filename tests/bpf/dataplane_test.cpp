@@ -149,7 +149,6 @@ TEST_P(DataplaneTest, AChangedRouteCountsAtOnceWhateverWasKept) {
 TEST_P(DataplaneTest, ReplaysADecisionWithoutATrace) {
     auto plane = loaded();
     fill(*plane);
-    attach(*plane);
     const auto ask = [&](const char* destination, std::uint32_t mark = 0) {
         const auto to = IpAddress::parse(destination).value();
         const auto from = IpAddress::parse(to.is_v4() ? "192.0.2.1" : "2001:db8::1").value();
