@@ -46,7 +46,7 @@ TEST_F(Steer, APeersStateIsNeverKept) {
 
 TEST_F(Steer, CountsByKeptAnswers) {
     for (int i = 0; i < 3; ++i) {
-        const Bytes inner = Ip{.source = "192.0.2.1", .destination = "8.0.3.4"}.bytes();
+        const Bytes inner = Ip{.source = "8.0.0.1", .destination = "8.0.3.4"}.bytes();
         EXPECT_EQ(run(inner, {.program = "wglan_tun_out"}).verdict, kNext);
     }
     EXPECT_EQ(peer_counters().tx_packets, 3U);

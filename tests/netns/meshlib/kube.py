@@ -168,8 +168,13 @@ def invalid_dropped(node: Node) -> int:
     return int(found[1]) if found else -1
 
 
-def conntrack(node: Node) -> list[str]:
-    return node.run("cat", "/proc/net/nf_conntrack").stdout.splitlines()
+def conntrack_knows(node: Node, address: str) -> bool | None:
+    """TCP or UDP of that IPv4 address; None where the kernel doesn't show (CONFIG_NF_CONNTRACK_PROCFS)."""
+    table = node.run("cat", "/proc/net/nf_conntrack", check=False)
+    if table.returncode != 0:
+        print("  conntrack's table isn't shown by this kernel: not looked at")
+        return None
+    return any(f"={address} " in line and "icmp" not in line for line in table.stdout.splitlines())
 
 
 def direct_counters(node: Node) -> dict[str, int]:

@@ -120,6 +120,8 @@ def _run(options: argparse.Namespace, tools: Tools, results: Results) -> None:
     load = Load(options.rounds or plan.load.rounds, plan.load.frames, plan.load.datagrams)
     wanted = re.compile(options.only)
     cases = [case for case in plan.cases if wanted.search(case.name)]
+    if not cases and not any(wanted.search(part) for part in ("updates", "programs", "tcp")):
+        raise LabError(f"--only {options.only}: no case has such a name")
     methods = _available(tools, results)
 
     def sizes_of(name: str, sizes: Sequence[int]) -> Sequence[int]:
