@@ -190,7 +190,7 @@ def _write(
 
 def _caption(machine: dict[str, object]) -> str:
     return (
-        f"{machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, load {machine['load']}, "
+        f"{machine['cpu']}, {machine['cpus']} CPUs, Linux {machine['kernel']}, load {machine['load']:.1f}, "
         f"{machine['secondsStolenByTheHost']} s of CPU time stolen by the host"
     )
 

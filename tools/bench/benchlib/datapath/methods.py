@@ -118,7 +118,7 @@ def _kubespan(site: Site, count: int, *, add: bool) -> None:
 def _ours(site: Site, count: int, *, add: bool, pod: str) -> None:
     _by_uplink(site, add=add)
     if add:
-        # As the agent sets it (docs/decisions.md): loose, since peers' addresses are anywhere.
+        # As the agent sets it.
         set_sysctls(site.space, {"net/ipv4/conf/wglan0/rp_filter": 2})
         site.worker.call(
             "steer",
