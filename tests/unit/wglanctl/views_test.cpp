@@ -253,7 +253,7 @@ TEST(EventView, IsALineForEachEvent) {
     event.peer.clear();
     EXPECT_EQ(render_event(to_json(event), {}),
               "08:00:00.250000  too_big    1500 B > MTU 1420     udp     [fd00:244:1::5]:40000 -> "
-              "[fd00:244:2::7]:80  -                eth0\n");
+              "[fd00:244:2::7]:80    -                eth0\n");
     event.packet.kind = PacketEvent::Kind::mss_clamp;
     event.packet.before = 1460;
     event.packet.value = 1380;
