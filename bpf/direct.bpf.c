@@ -39,6 +39,7 @@ static __always_inline int wglan_send(struct __sk_buff* skb, const struct wglan_
     else
         WGLAN_COUNT(steered6);
     WGLAN_COUNT_DIRECT(sent);
+    wglan_report_flow(skb, packet, config, peer);
     return (int)bpf_redirect(ifindex, 0);
 }
 

@@ -148,7 +148,8 @@ int run_dry_run(const ConfigInput& input) {
     auto lines = describe(diff(desired, *observed), config.interface.name);
     const auto guarded = peek_guard(config.bpf.pin_path);
     if (!guarded) return exit_status(guarded.error());
-    for (std::string& line : describe(diff(guard_wanted(config, *facts), {std::nullopt, *guarded})))
+    for (std::string& line :
+         describe(diff(guard_wanted(config, *facts), {guarded->settings, guarded->places})))
         lines.push_back(std::move(line));
     for (const std::string& line : lines) std::printf("%s\n", line.c_str());
     if (lines.empty()) std::printf("nothing to change\n");

@@ -602,8 +602,13 @@ Result<DataplaneState> peek_dataplane(const std::string& pin_path) {
     return state;
 }
 
-Result<std::vector<GuardPlace>> peek_guard(const std::string& pin_path) {
-    return GuardAttacher(pin_path, false).find({});
+Result<GuardState> peek_guard(const std::string& pin_path) {
+    auto places = GuardAttacher(pin_path, false).find({});
+    if (!places) return Failure(places.error());
+    GuardState state{GuardObject::peek(pin_path), std::move(*places)};
+    // Whose program it is only its own process knows; the next agent takes it over as it stands.
+    for (GuardPlace& place : state.places) place.current = true;
+    return state;
 }
 
 Result<> remove_dataplane(const std::string& pin_path) {

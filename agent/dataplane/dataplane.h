@@ -125,7 +125,7 @@ public:
 Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options);
 // Reads what is pinned without loading anything; empty where nothing of this layout is.
 Result<DataplaneState> peek_dataplane(const std::string& pin_path);
-Result<std::vector<GuardPlace>> peek_guard(const std::string& pin_path);
+Result<GuardState> peek_guard(const std::string& pin_path);
 // Detaches and unpins everything of ours below pin_path, and removes clsact filters of ours from every
 // device (clsact itself stays). Works without load(); idempotent.
 Result<> remove_dataplane(const std::string& pin_path);

@@ -123,6 +123,27 @@ Result<> GuardObject::unpin(const std::string& pin_path) {
     return {};
 }
 
+std::optional<GuardSettings> GuardObject::peek(const std::string& pin_path) {
+    const std::string directory = pin_path + "/" + kMapsDirectory + "/";
+    auto settings = open_pin(directory + "wglan_guard");
+    auto addresses = open_pin(directory + "wglan_gaddress");
+    if (!settings || !addresses) return std::nullopt;
+    const std::unique_ptr<wglan_guard, Destroy> layout(wglan_guard__open());
+    if (!layout || !same_definition(layout->maps.wglan_guard, settings->get()) ||
+        !same_definition(layout->maps.wglan_gaddress, addresses->get()))
+        return std::nullopt;
+    const Table<__u32, wglan_guard_settings> one(std::move(*settings), "wglan_guard");
+    const Table<wglan_guard_address, __u32> many(std::move(*addresses), "wglan_gaddress");
+    const auto held = one.get(0);
+    const auto keys = many.dump();
+    if (!held || !keys) return std::nullopt;
+    GuardSettings found;
+    found.handshakes_per_s = held->handshakes_per_s;
+    for (const auto& [key, value] : *keys) found.addresses.push_back(to_address(key.address));
+    std::sort(found.addresses.begin(), found.addresses.end());
+    return found;
+}
+
 Result<> GuardObject::set(const GuardSettings& settings) const {
     const auto bytes_of = [](const wglan_guard_address& key) { return std::to_array(key.address); };
     std::set<std::array<__u8, 16>> wanted;

@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -22,6 +23,8 @@ public:
     static Result<GuardObject> load(const std::string& pin_path, const SteerObject& steer);
     // The maps' pins go; programs that are attached keep their maps.
     static Result<> unpin(const std::string& pin_path);
+    // What the pinned maps hold; nullopt where there are none of this layout.
+    static std::optional<GuardSettings> peek(const std::string& pin_path);
 
     GuardObject(GuardObject&&) noexcept;
     GuardObject& operator=(GuardObject&&) noexcept;

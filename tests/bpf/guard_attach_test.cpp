@@ -232,7 +232,8 @@ TEST_P(GuardAttach, GuardsWithoutAnAgentAndIsAdoptedInPlace) {
         EXPECT_LE(passed, most(start));
         const auto peeked = peek_guard(pin_path_);
         ASSERT_TRUE(peeked);
-        ASSERT_EQ(peeked->size(), 1U);
+        ASSERT_EQ(peeked->places.size(), 1U);
+        EXPECT_TRUE(peeked->settings);
         std::vector<__u32> links;
         for (const std::string& name : list_pins(pin_path_ + "/links"))
             links.push_back(link_id(pin_path_ + "/links/" + name));

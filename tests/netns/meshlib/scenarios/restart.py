@@ -125,6 +125,11 @@ def agent_stopped_keeps_forwarding(mesh: Mesh) -> None:
         time.sleep(0.5)
     print(stream.outcome)
     check(stream.outcome.lost == 0, str(stream.outcome))
+    eventually(
+        lambda: bool(one.wglanctl_json("status")["steering"]["guard"]["interfaces"]),
+        "the guard isn't there",
+        timeout=5,
+    )
     plan = one.run(*one.agent_command("--dry-run")).stdout
     print(f"dry run on a settled node: {plan.strip()}")
     check(

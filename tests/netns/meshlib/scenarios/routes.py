@@ -13,16 +13,24 @@ _ARP = 8.0  # the kernel asks for a next hop three times before it gives up
 
 
 def _ours(node: Node, prefix: str) -> bool:
+    return prefix in _all_of_ours(node, prefix)
+
+
+def _all_of_ours(node: Node, prefix: str) -> set[str]:
     family = "-6" if ":" in prefix else "-4"
     shown = json.loads(node.run("ip", "-j", family, "route", "show", "proto", "119").stdout)
-    return any(route["dst"] == prefix and route.get("type", "unicast") == "unicast" for route in shown)
+    return {route["dst"] for route in shown if route.get("type", "unicast") == "unicast"}
 
 
 def _overridden(node: Node, prefix: str) -> bool:
-    network = ipaddress.ip_network(prefix)
-    found = [_ours(node, str(half)) for half in network.subnets()]
-    check(found[0] == found[1], f"{prefix}: only one half is there")
-    return found[0]
+    """Both halves or none; a plan that is being carried out may show one for a moment."""
+    halves = {str(half) for half in ipaddress.ip_network(prefix).subnets()}
+
+    def whole() -> bool:
+        return len(halves & _all_of_ours(node, prefix)) != 1
+
+    eventually(whole, f"{prefix}: only one half is there", timeout=_SOON)
+    return halves <= _all_of_ours(node, prefix)
 
 
 def _route(node: Node, *words: str) -> None:
