@@ -5,63 +5,26 @@
  */
 #include "bpf/lib/direct.h"
 
-#include "bpf/lib/tunnel.h"
-
-/* Between a pod of ours and one of a peer's, and nothing that needs the stack. */
-static __always_inline bool wglan_goes_direct(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                              struct wglan_flow* flow) {
-    return wglan_flow_of(skb, packet, flow) && wglan_ttl(skb, packet) > 1;
-}
-
-static __always_inline int wglan_send(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                      const struct wglan_config* config, const struct wglan_route* route) {
-    __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
-    const struct wglan_peer* state = bpf_map_lookup_elem(&wglan_peers, &peer);
-    enum wglan_fit fit = WGLAN_NO_DEVICE;
-
-    if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
-    switch (wglan_judge_peer(state, fit != WGLAN_NO_DEVICE, &reason)) {
-        case WGLAN_PATH_BYPASS:
-            return WGLAN_NEXT;
-        case WGLAN_PATH_DROP:
-            return wglan_drop(skb, packet, peer, reason);
-        case WGLAN_PATH_TUNNEL:
-            break;
-    }
-    /* The stack might have no way to the peer, or one without the tunnel's MTU. */
-    if (fit == WGLAN_TOO_BIG) {
-        if (!packet->may_fragment) return wglan_answer_too_big(skb, packet, peer, mtu, 0);
-        WGLAN_COUNT(oversized);
-    }
-    if (!wglan_decrement_ttl(skb, packet)) return WGLAN_NEXT;
-    if (packet->family == 4)
-        WGLAN_COUNT(steered4);
-    else
-        WGLAN_COUNT(steered6);
-    WGLAN_COUNT_DIRECT(sent);
-    wglan_report_flow(skb, packet, config, peer);
-    return (int)bpf_redirect(ifindex, 0);
-}
+#include "bpf/lib/hub.h"
 
 /* From a pod, at its device on this host. */
 SEC("tc")
 int wglan_pod_in(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
-    struct wglan_route route = {};
+    struct wglan_direct_stats* stats;
     const struct wglan_pod* pod;
     struct wglan_packet packet;
+    struct wglan_route route;
     struct wglan_flow flow;
     __u32 device = skb->ifindex;
 
-    __builtin_memset(&packet, 0, sizeof(packet));
-    __builtin_memset(&flow, 0, sizeof(flow));
     pod = bpf_map_lookup_elem(&wglan_pods, &device);
     if (!config || !pod || wglan_orphaned(config)) return WGLAN_NEXT;
     if (skb->vlan_present || !wglan_to_this_host(skb, pod)) return WGLAN_NEXT;
-    if (!wglan_parse(skb, &packet, ETH_HLEN)) return WGLAN_NEXT;
+    if (!wglan_read(skb, &packet, ETH_HLEN)) return WGLAN_NEXT;
     wglan_find_route(&packet, packet.destination, config, &route);
     if (!wglan_leads_to_pods(&route) || !wglan_is_own_pod(&packet, false)) return WGLAN_NEXT;
-    if (!wglan_goes_direct(skb, &packet, &flow)) {
+    if (!wglan_needs_no_stack(skb, &packet, &flow)) {
         WGLAN_COUNT_DIRECT(stack);
         return WGLAN_NEXT;
     }
@@ -69,8 +32,9 @@ int wglan_pod_in(struct __sk_buff* skb) {
     if (flow.error && (__builtin_memcmp(flow.source, packet.source, 16) ||
                        __builtin_memcmp(flow.destination, packet.destination, 16)))
         return WGLAN_NEXT;
-    if (wglan_stack_has(skb, &flow)) return WGLAN_NEXT;
-    return wglan_send(skb, &packet, config, &route);
+    if (wglan_left_to_stack(skb, &flow)) return WGLAN_NEXT;
+    stats = wglan_direct_counters();
+    return wglan_send(skb, &packet, config, &route, ETH_HLEN, stats ? &stats->sent : NULL);
 }
 
 /* The way to a pod: its device on this host, and the frame's header. */
@@ -121,7 +85,7 @@ __noinline int wglan_find_pod(struct __sk_buff* skb, const struct wglan_packet* 
 /* Without a MAC header captures in the pod would show garbage, and no other way than redirect_peer works. */
 static __always_inline int wglan_deliver(struct __sk_buff* skb, const struct wglan_packet* packet,
                                          struct wglan_way* way) {
-    if (!wglan_decrement_ttl(skb, packet)) return WGLAN_NEXT;
+    if (!wglan_decrement_ttl(skb, packet, 0)) return WGLAN_NEXT;
     if (bpf_skb_change_head(skb, ETH_HLEN, 0)) return WGLAN_NEXT;
     /* A header that can't be written can't be taken away again either. */
     if (bpf_skb_store_bytes(skb, 0, &way->eth, ETH_HLEN, 0)) return TC_ACT_SHOT;
@@ -133,10 +97,7 @@ static __always_inline int wglan_deliver(struct __sk_buff* skb, const struct wgl
 }
 
 static __always_inline bool wglan_peer_is_up(const struct wglan_route* route) {
-    __u32 peer = route->peer, reason;
-    const struct wglan_peer* state = bpf_map_lookup_elem(&wglan_peers, &peer);
-
-    return wglan_judge_peer(state, true, &reason) == WGLAN_PATH_TUNNEL;
+    return (route->flags & WGLAN_ANSWER_UP) != 0;
 }
 
 /* `route`: of the packet's source; changed for an error's. */
@@ -145,10 +106,9 @@ static __always_inline int wglan_into_pod(struct __sk_buff* skb, const struct wg
     struct wglan_flow flow;
     struct wglan_way way;
 
-    __builtin_memset(&flow, 0, sizeof(flow));
     __builtin_memset(&way, 0, sizeof(way));
-    if (wglan_orphaned(config) || !wglan_is_own_pod(packet, true)) return WGLAN_NEXT;
-    if (!wglan_goes_direct(skb, packet, &flow)) {
+    if (wglan_orphaned(config)) return WGLAN_NEXT;
+    if (!wglan_needs_no_stack(skb, packet, &flow)) {
         WGLAN_COUNT_DIRECT(stack);
         return WGLAN_NEXT;
     }
@@ -158,7 +118,7 @@ static __always_inline int wglan_into_pod(struct __sk_buff* skb, const struct wg
         wglan_find_route(packet, flow.source, config, route);
     }
     if (!wglan_leads_to_pods(route) || !wglan_peer_is_up(route)) return WGLAN_NEXT;
-    if (wglan_stack_has(skb, &flow)) return WGLAN_NEXT;
+    if (wglan_left_to_stack(skb, &flow)) return WGLAN_NEXT;
     if (!wglan_find_pod(skb, packet, &way)) {
         WGLAN_COUNT_DIRECT(stack);
         return WGLAN_NEXT;
@@ -170,15 +130,15 @@ static __always_inline int wglan_into_pod(struct __sk_buff* skb, const struct wg
 SEC("tc")
 int wglan_tun_dir(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
-    struct wglan_route route = {};
     struct wglan_packet packet;
+    struct wglan_route route;
 
-    __builtin_memset(&packet, 0, sizeof(packet));
-    if (!config || !wglan_parse(skb, &packet, 0)) return WGLAN_NEXT;
+    if (!config || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
     if (wglan_tunnel_in_tunnel(&packet, config))
         return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
     wglan_account(skb, &packet, config, packet.source, false, &route);
-    return wglan_into_pod(skb, &packet, config, &route);
+    if (wglan_is_own_pod(&packet, true)) return wglan_into_pod(skb, &packet, config, &route);
+    return wglan_between_peers(skb, &packet, config, &route);
 }
 
 char wglan_license[] SEC("license") = "Dual BSD/GPL";

@@ -3,8 +3,6 @@
  * Steering at TC: uplink egress sends what belongs to a peer into the tunnel; wglan0's two directions
  * count, clamp, and keep the tunnel out of itself. What isn't ours goes on untouched.
  */
-#include "bpf/lib/mss.h"
-#include "bpf/lib/mtu.h"
 #include "bpf/lib/tunnel.h"
 
 /* A frame to a group: a directed broadcast looks like unicast from its IP header alone. */
@@ -18,11 +16,14 @@ static __always_inline bool wglan_group_frame(struct __sk_buff* skb) {
 static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan_packet* packet,
                                        const struct wglan_config* config, const struct wglan_route* route) {
     __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
-    const struct wglan_peer* state = bpf_map_lookup_elem(&wglan_peers, &peer);
     enum wglan_fit fit = WGLAN_NO_DEVICE;
 
+    if (wglan_is_usual(skb, packet, config, route)) {
+        wglan_hand_over(skb, peer);
+        return wglan_into_tunnel(skb, packet, config, peer);
+    }
     if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
-    switch (wglan_judge_peer(state, fit != WGLAN_NO_DEVICE, &reason)) {
+    switch (wglan_judge_peer(peer, fit != WGLAN_NO_DEVICE, &reason)) {
         case WGLAN_PATH_BYPASS:
             return wglan_pass();
         case WGLAN_PATH_DROP:
@@ -37,28 +38,21 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
             return wglan_answer_too_big(skb, packet, peer, mtu, BPF_F_INGRESS);
         WGLAN_COUNT(oversized);
     }
-    if (packet->family == 4)
-        WGLAN_COUNT(steered4);
-    else
-        WGLAN_COUNT(steered6);
-    wglan_report_flow(skb, packet, config, peer);
-    return (int)bpf_redirect(ifindex, 0);
+    return wglan_into_tunnel(skb, packet, config, peer);
 }
 
 /* `l2`: length of the MAC header that packets carry on this kind of device. */
 static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) {
     const struct wglan_config* config = wglan_settings();
-    struct wglan_route route = {};
     struct wglan_packet packet;
+    struct wglan_route route;
 
-    __builtin_memset(&packet, 0, sizeof(packet));
     if (!config || wglan_has_mark(skb, config) || wglan_orphaned(config)) return wglan_pass();
     if (skb->vlan_present || (l2 && wglan_group_frame(skb))) return wglan_pass();
-    if (!wglan_parse(skb, &packet, l2) || wglan_link_scope(&packet) || wglan_neighbour_discovery(&packet))
-        return wglan_pass();
-    if (wglan_is_outer(&packet, config) || wglan_never_steered(&packet)) return wglan_pass();
+    if (!wglan_read(skb, &packet, l2) || wglan_neighbour_discovery(&packet)) return wglan_pass();
     if (!wglan_find_route(&packet, packet.destination, config, &route) || route.action == WGLAN_ACTION_PASS)
         return wglan_pass();
+    if (wglan_is_outer(&packet, config) || wglan_never_steered(&packet, config)) return wglan_pass();
     if (route.action != WGLAN_ACTION_STEER) return wglan_drop(skb, &packet, route.peer, WGLAN_DROP_ROUTE);
     return wglan_steer(skb, &packet, config, &route);
 }
@@ -74,11 +68,10 @@ int wglan_egress_l3(struct __sk_buff* skb) { return wglan_uplink_egress(skb, 0);
 SEC("tc")
 int wglan_tun_in(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
-    struct wglan_route route = {};
     struct wglan_packet packet;
+    struct wglan_route route;
 
-    __builtin_memset(&packet, 0, sizeof(packet));
-    if (!config || !wglan_parse(skb, &packet, 0)) return WGLAN_NEXT;
+    if (!config || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
     if (wglan_tunnel_in_tunnel(&packet, config))
         return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
     wglan_account(skb, &packet, config, packet.source, false, &route);
@@ -89,11 +82,10 @@ int wglan_tun_in(struct __sk_buff* skb) {
 SEC("tc")
 int wglan_tun_out(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
-    struct wglan_route route = {};
     struct wglan_packet packet;
+    struct wglan_route route;
 
-    __builtin_memset(&packet, 0, sizeof(packet));
-    if (!config || !wglan_parse(skb, &packet, 0)) return WGLAN_NEXT;
+    if (!config || wglan_takes_over(skb) || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
     if (packet.protocol == IPPROTO_UDP && packet.source_port && packet.source_port == config->listen_port &&
         (wglan_has_mark(skb, config) || wglan_is_outer(&packet, config)))
         return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);

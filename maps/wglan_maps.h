@@ -41,6 +41,7 @@ enum wglan_action {
 
 enum wglan_route_flags {
     WGLAN_ROUTE_PODS = 1, /* the peer's pods: podDatapath direct may send there past the stack */
+    /* 0x80 is the programs' (bpf/lib/cache.h) */
 };
 
 struct wglan_route {
@@ -49,6 +50,17 @@ struct wglan_route {
     __u8 flags; /* enum wglan_route_flags */
     __u16 mtu;  /* largest IP packet for the tunnel; 0 = the interface's */
 };
+
+/*
+ * wglan_lengths: array, of IPv4 and of IPv6: the prefix lengths that occur in wglan_exact4 and wglan_exact6,
+ * longest first. Those hold what the tries hold, for look-ups that are as dear as one prefix length each.
+ */
+#define WGLAN_LENGTHS 7
+
+struct wglan_lengths {
+    __u8 count; /* 0: the trie is asked */
+    __u8 lengths[WGLAN_LENGTHS];
+} __attribute__((aligned(8)));
 
 /* wglan_peers: hash from peer id (1 ...) to its state. */
 enum wglan_peer_state {
@@ -100,10 +112,12 @@ struct wglan_config {
     __u32 firewall_mark_mask;
     __u16 listen_port;
     __u16 interface_mtu;
-    __u32 orphan_after_s;  /* 0 = never */
-    __u64 heartbeat_ns;    /* CLOCK_BOOTTIME when the agent was last alive */
-    __u32 generation;      /* of the tries, see bpf/lib/cache.h; 0 = answers aren't kept */
+    __u32 orphan_after_s; /* 0 = never */
+    __u64 heartbeat_ns;   /* CLOCK_MONOTONIC when the agent was last alive: a suspended host isn't orphaned */
+    __u32 generation;     /* of the tables, see bpf/lib/cache.h; 0 = answers aren't kept */
     __u32 watched_until_s; /* CLOCK_BOOTTIME up to which somebody reads wglan_events; 0 = nobody */
+    __u64
+        reach_ports[4]; /* bit (port modulo 256) of each port in WGLAN_ENDPOINT_REACH: others needn't look */
 };
 
 /* Why a packet was dropped, with the name that people see (a metric's label). Append only; the guard's
@@ -134,10 +148,10 @@ struct wglan_stats {
     __u64 steered6;
     __u64 passed; /* at uplink egress, whatever the reason */
     __u64 mss_clamped;
-    __u64 packet_too_big; /* ICMP replies made */
-    __u64 oversized;      /* larger than the MTU and steered whole: IPv4 that may be fragmented */
-    __u64 events_lost;    /* that somebody watched for: over the rate, or the buffer was full */
-    __u64 spare[1];
+    __u64 packet_too_big;            /* ICMP replies made */
+    __u64 oversized;                 /* larger than the MTU and steered whole: IPv4 that may be fragmented */
+    __u64 events_lost;               /* that somebody watched for: over the rate, or the buffer was full */
+    __u64 forwarded;                 /* from one peer to another, past the stack; those are in steered too */
     __u64 dropped[WGLAN_DROP_SPARE]; /* by enum wglan_drop_reason */
 };
 
@@ -192,10 +206,11 @@ struct wglan_event {
 WGLAN_SIZE(wglan_key4, 8);
 WGLAN_SIZE(wglan_key6, 20);
 WGLAN_SIZE(wglan_route, 8);
+WGLAN_SIZE(wglan_lengths, 8);
 WGLAN_SIZE(wglan_peer, 72);
 WGLAN_SIZE(wglan_endpoint_key, 20);
 WGLAN_SIZE(wglan_endpoint, 4);
-WGLAN_SIZE(wglan_config, 40);
+WGLAN_SIZE(wglan_config, 72);
 WGLAN_SIZE(wglan_stats, 8 * (8 + WGLAN_DROP_SPARE));
 WGLAN_SIZE(wglan_peer_stats, 32);
 WGLAN_SIZE(wglan_event, 72);

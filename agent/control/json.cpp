@@ -83,6 +83,7 @@ Json steering_json(const SteeringView& steering) {
               {"dropped", std::move(dropped)},
               {"mssClamped", counters.mss_clamped},
               {"packetTooBig", counters.packet_too_big},
+              {"forwarded", counters.forwarded},
               {"direct",
                {{"sent", counters.direct_sent},
                 {"delivered", counters.direct_delivered},

@@ -113,6 +113,7 @@ DataplaneCounters decode_counters(std::span<const wglan_stats> cpus) {
         sum.packet_too_big += cpu.packet_too_big;
         sum.oversized += cpu.oversized;
         sum.events_lost += cpu.events_lost;
+        sum.forwarded += cpu.forwarded;
         for (const DropReason& reason : kDropReasons)
             sum.dropped[std::string(reason.name)] += cpu.dropped[reason.number];
     }

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/dataplane/dataplane.h"
 
-#include <time.h>
-
 #include <algorithm>
 #include <optional>
 #include <set>
@@ -16,49 +14,16 @@
 #include "agent/dataplane/direct.h"
 #include "agent/dataplane/guard_attach.h"
 #include "agent/dataplane/guard_object.h"
+#include "agent/dataplane/hub.h"
 #include "agent/dataplane/object.h"
 #include "agent/dataplane/replay.h"
-#include "maps/convert.h"
+#include "agent/dataplane/steering_maps.h"
 
 namespace wglan {
 
 namespace {
 
-std::uint64_t boot_time_ns() {
-    timespec now{};
-    ::clock_gettime(CLOCK_BOOTTIME, &now);
-    return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-}
-
-Result<DataplaneState> read_tables(const Tables& tables) {
-    DataplaneState state;
-    const auto routes = [&](const auto& table) -> Result<> {
-        const auto entries = table.dump();
-        if (!entries) return Failure(entries.error());
-        for (const auto& [key, value] : *entries) {
-            const Prefix prefix = to_prefix(key);
-            state.routes.emplace(prefix, decode_route(prefix, value));
-        }
-        return {};
-    };
-    if (auto read = routes(tables.route4); !read) return Failure(read.error());
-    if (auto read = routes(tables.route6); !read) return Failure(read.error());
-
-    const auto peers = tables.peers.dump();
-    if (!peers) return Failure(peers.error());
-    for (const auto& [id, peer] : *peers) state.peers.emplace(id, decode_peer(id, peer));
-
-    const auto endpoints = tables.endpoints.dump();
-    if (!endpoints) return Failure(endpoints.error());
-    for (const auto& [key, value] : *endpoints)
-        if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) state.endpoints.push_back(endpoint);
-    std::sort(state.endpoints.begin(), state.endpoints.end());
-
-    const auto config = tables.config.get(0);
-    if (!config) return Failure(config.error());
-    state.config = decode_config(*config);
-    return state;
-}
+constexpr const char* kTunnelProgram = "wglan_tun_in";
 
 Result<> detach_all(GuardAttacher& attacher) {
     const auto places = attacher.find({});
@@ -109,32 +74,40 @@ public:
     Result<> report_events(Seconds time) override;
 
 private:
-    Result<> new_generation();
     Result<> take_over();
     Result<> take_over_if_due();
     Result<const Tables*> tables() const;
-    Result<> read_endpoints(const Tables& tables);
+    template <class Change>
+    Result<> with_maps(Change change);
     std::vector<Program> programs() const;
+    const Program& from_tunnel();
     Result<std::optional<Attachment>> attach_pod(const PodDevice& device);
     Result<> set_macs(const std::set<MacAddress>& macs);
 
     DataplaneOptions options_;
     std::optional<SteerObject> object_;
     std::optional<DirectObject> direct_;
+    std::optional<HubObject> hub_;
+    bool hub_asked_ = false;
+    std::optional<SteeringMaps> maps_;
     std::optional<Attacher> attacher_;
     std::unique_ptr<Replay> replay_;
     std::optional<GuardObject> guard_object_;
     std::optional<GuardAttacher> guard_attacher_;
     GuardSettings guard_settings_;
     bool adopted_ = false;
-    bool take_over_due_ = false;         // at the first attach_*
-    bool generation_due_ = false;        // once more, when no program runs that began before the last
-    std::set<SteerEndpoint> endpoints_;  // mirrors wglan_endpts: when does a fragment entry go?
+    bool take_over_due_ = false;  // at the first attach_*
 };
 
 Result<const Tables*> BpfDataplane::tables() const {
     if (!object_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
     return &object_->tables();
+}
+
+template <class Change>
+Result<> BpfDataplane::with_maps(Change change) {
+    if (!maps_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    return change(*maps_);
 }
 
 Result<> BpfDataplane::load() {
@@ -147,9 +120,9 @@ Result<> BpfDataplane::load() {
     object_ = std::move(*object);
     adopted_ = object_->maps() == SteerObject::Maps::adopted || object_->maps() == SteerObject::Maps::carried;
     take_over_due_ = !adopted_;
-    // A predecessor may have ended between a change of the tries and what makes it known.
-    if (auto made = new_generation(); !made) return made;
-    if (auto read = read_endpoints(object_->tables()); !read) return read;
+    auto maps = SteeringMaps::open(*object_, options_.exact_from);
+    if (!maps) return Failure(maps.error());
+    maps_ = std::move(*maps);
     if (direct_is_pinned(options_.pin_path))
         if (auto loaded = load_direct(); !loaded)
             spdlog::warn("pods go by the host's stack now: {}", loaded.error().message());
@@ -159,11 +132,16 @@ Result<> BpfDataplane::load() {
 // A link update is atomic: each packet runs either the old program or ours, both complete.
 Result<> BpfDataplane::take_over() {
     auto successors = programs();
-    if (!direct_) {
-        // A predecessor's delivery into pods ends here; its pods' programs are detached.
-        Program plain = object_->program("wglan_tun_in");
-        plain.name = kDirectTunnelProgram;
-        successors.push_back(std::move(plain));
+    std::erase_if(successors, [](const Program& program) {
+        return program.name == kTunnelProgram || program.name == kHubTunnelProgram;
+    });
+    // Where there is no direct mode a predecessor's delivery into pods ends here; its pods' programs are
+    // detached.
+    for (const char* name : {kTunnelProgram, kHubTunnelProgram, kDirectTunnelProgram}) {
+        if (direct_ && name == kDirectTunnelProgram) continue;
+        Program successor = from_tunnel();
+        successor.name = name;
+        successors.push_back(std::move(successor));
     }
     if (auto updated = attacher_->update_all(successors); !updated)
         return fail_with(updated, "take over the running data plane");
@@ -175,7 +153,22 @@ Result<> BpfDataplane::take_over() {
 std::vector<Program> BpfDataplane::programs() const {
     auto all = object_->programs();
     if (direct_) all.insert(all.end(), direct_->programs().begin(), direct_->programs().end());
+    if (hub_) all.push_back(hub_->program());
     return all;
+}
+
+// At wglan0's ingress without direct mode. The stack forwards where the better one can't be had.
+const Program& BpfDataplane::from_tunnel() {
+    if (!hub_asked_) {
+        hub_asked_ = true;
+        auto hub = HubObject::load([this](const char* name) { return object_->map_fd(name); });
+        if (hub)
+            hub_ = std::move(*hub);
+        else
+            spdlog::debug("what goes from peer to peer is forwarded by the host's stack: {}",
+                          hub.error().message());
+    }
+    return hub_ ? hub_->program() : object_->program(kTunnelProgram);
 }
 
 Result<> BpfDataplane::take_over_if_due() {
@@ -186,21 +179,10 @@ Result<> BpfDataplane::take_over_if_due() {
     return {};
 }
 
-Result<> BpfDataplane::read_endpoints(const Tables& tables) {
-    const auto entries = tables.endpoints.dump();
-    if (!entries) return Failure(entries.error());
-    endpoints_.clear();
-    for (const auto& [key, value] : *entries)
-        if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) endpoints_.insert(endpoint);
-    return {};
-}
-
 Result<DataplaneState> BpfDataplane::state() {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    auto state = read_tables(**open);
+    if (!maps_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    auto state = maps_->read();
     if (!state) return state;
-    endpoints_ = {state->endpoints.begin(), state->endpoints.end()};
     auto ours = attachments();
     if (!ours) return Failure(ours.error());
     state->attachments = std::move(*ours);
@@ -234,129 +216,35 @@ Result<std::vector<Attachment>> BpfDataplane::attachments() {
 }
 
 Result<> BpfDataplane::set_config(const SteerConfig& config) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    const auto before = (*open)->config.get(0);
-    if (!before) return Failure(before.error());
-    wglan_config encoded{};
-    encode_config(config, encoded);
-    encoded.layout_version = WGLAN_LAYOUT_VERSION;
-    encoded.heartbeat_ns = boot_time_ns();
-    encoded.generation = before->generation;
-    encoded.watched_until_s = before->watched_until_s;
-    return (*open)->config.put(0, encoded);
-}
-
-// What the programs kept from the tries holds no longer (see bpf/lib/cache.h). The value is copied in whole
-// words, so that a program reads the old number or the new one.
-Result<> BpfDataplane::new_generation() {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    auto config = (*open)->config.get(0);
-    if (!config) return Failure(config.error());
-    if (++config->generation == 0) config->generation = 1;
-    generation_due_ = true;
-    return (*open)->config.put(0, *config);
+    return with_maps([&](SteeringMaps& maps) { return maps.set_config(config); });
 }
 
 Result<> BpfDataplane::heartbeat() {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    auto config = (*open)->config.get(0);
-    if (!config) return Failure(config.error());
-    config->heartbeat_ns = boot_time_ns();
-    // Heartbeats are more than a second apart: no program runs that long.
-    if (std::exchange(generation_due_, false) && ++config->generation == 0) config->generation = 1;
-    return (*open)->config.put(0, *config);
+    return with_maps([](SteeringMaps& maps) { return maps.heartbeat(); });
 }
 
 Result<> BpfDataplane::put_routes(const std::vector<SteerRoute>& routes) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    std::vector<wglan_key4> keys4;
-    std::vector<wglan_key6> keys6;
-    std::vector<wglan_route> values4, values6;
-    for (const SteerRoute& route : routes) {
-        if (route.action == SteerAction::steer && route.peer == 0)
-            return fail(ErrorKind::invalid, "steer " + route.prefix.to_string() + " to no peer");
-        if (route.prefix.family() == Family::v4) {
-            keys4.push_back(to_key4(route.prefix));
-            values4.push_back(encode_route(route));
-        } else {
-            keys6.push_back(to_key6(route.prefix));
-            values6.push_back(encode_route(route));
-        }
-    }
-    auto put = (*open)->route4.put_all(keys4, values4);
-    if (put) put = (*open)->route6.put_all(keys6, values6);
-    auto made = new_generation();  // part of them may be in
-    return put ? made : put;
+    return with_maps([&](SteeringMaps& maps) { return maps.put_routes(routes); });
 }
 
 Result<> BpfDataplane::remove_routes(const std::vector<Prefix>& prefixes) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    Result<> removed;
-    for (const Prefix& prefix : prefixes) {
-        removed = prefix.family() == Family::v4 ? (*open)->route4.remove(to_key4(prefix))
-                                                : (*open)->route6.remove(to_key6(prefix));
-        if (!removed) break;
-    }
-    auto made = new_generation();
-    return removed ? made : removed;
+    return with_maps([&](SteeringMaps& maps) { return maps.remove_routes(prefixes); });
 }
 
 Result<> BpfDataplane::put_peers(const std::vector<SteerPeer>& peers) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    for (const SteerPeer& peer : peers) {
-        if (peer.id == 0 || peer.id > kMaxPeers)
-            return fail(ErrorKind::invalid, "peer id " + std::to_string(peer.id) + " is out of range");
-        if (auto made = (*open)->peer_stats.ensure(peer.id); !made) return made;
-        if (auto put = (*open)->peers.put(peer.id, encode_peer(peer)); !put) return put;
-    }
-    return {};
+    return with_maps([&](SteeringMaps& maps) { return maps.put_peers(peers); });
 }
 
 Result<> BpfDataplane::remove_peers(const std::vector<PeerId>& ids) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    for (const PeerId id : ids) {
-        if (auto removed = (*open)->peers.remove(id); !removed) return removed;
-        if (auto removed = (*open)->peer_stats.remove(id); !removed) return removed;
-    }
-    return {};
+    return with_maps([&](SteeringMaps& maps) { return maps.remove_peers(ids); });
 }
 
 Result<> BpfDataplane::put_endpoints(const std::vector<SteerEndpoint>& endpoints) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    std::vector<wglan_endpoint_key> keys;
-    for (const SteerEndpoint& endpoint : endpoints) {
-        const auto [whole, fragment] = encode_endpoint(endpoint);
-        keys.push_back(whole);
-        keys.push_back(fragment);
-    }
-    const std::vector<wglan_endpoint> values(keys.size());
-    if (auto put = (*open)->endpoints.put_all(keys, values); !put) return put;
-    endpoints_.insert(endpoints.begin(), endpoints.end());
-    return {};
+    return with_maps([&](SteeringMaps& maps) { return maps.put_endpoints(endpoints); });
 }
 
 Result<> BpfDataplane::remove_endpoints(const std::vector<SteerEndpoint>& endpoints) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    std::set<std::pair<IpAddress, std::uint8_t>> used;
-    for (const SteerEndpoint& endpoint : endpoints) endpoints_.erase(endpoint);
-    for (const SteerEndpoint& endpoint : endpoints_)
-        used.emplace(endpoint.endpoint.address, endpoint.protocol);
-    for (const SteerEndpoint& endpoint : endpoints) {
-        const auto [whole, fragment] = encode_endpoint(endpoint);
-        if (auto removed = (*open)->endpoints.remove(whole); !removed) return removed;
-        if (used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
-        if (auto removed = (*open)->endpoints.remove(fragment); !removed) return removed;
-    }
-    return {};
+    return with_maps([&](SteeringMaps& maps) { return maps.remove_endpoints(endpoints); });
 }
 
 Result<Attachment> BpfDataplane::attach_uplink(int ifindex, const std::string& name) {
@@ -377,7 +265,7 @@ Result<std::vector<Attachment>> BpfDataplane::attach_tunnel(int ifindex, const s
     if (auto due = take_over_if_due(); !due) return Failure(due.error());
     if (direct)
         if (auto loaded = load_direct(); !loaded) return Failure(loaded.error());
-    const Program& in = direct ? direct_->program(kDirectTunnelProgram) : object_->program("wglan_tun_in");
+    const Program& in = direct ? direct_->program(kDirectTunnelProgram) : from_tunnel();
     std::vector<Attachment> attachments;
     for (const auto& [hook, program] :
          {std::pair{Attachment::Hook::tc_egress, &object_->program("wglan_tun_out")},
@@ -562,13 +450,10 @@ Result<EventReader> BpfDataplane::events() {
 }
 
 Result<> BpfDataplane::report_events(Seconds time) {
-    const auto open = tables();
-    if (!open) return Failure(open.error());
-    auto config = (*open)->config.get(0);
-    if (!config) return Failure(config.error());
-    const std::uint64_t until = boot_time_ns() / 1'000'000'000 + static_cast<std::uint64_t>(time.count());
-    config->watched_until_s = time.count() > 0 ? static_cast<__u32>(until) : 0;
-    return (*open)->config.put(0, *config);
+    return with_maps([&](SteeringMaps& maps) {
+        maps.report_events(time);
+        return Result<>{};
+    });
 }
 
 }  // namespace

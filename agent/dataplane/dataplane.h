@@ -25,6 +25,8 @@ struct DataplaneOptions {
     bool order_first = true;            // our place among other TCX programs at uplink egress
     bool force_clsact = false;          // tests: as on a kernel without TCX
     std::uint32_t max_routes = 131072;  // entries of each LPM trie
+    // From more routes of a family on, hash tables beside its trie answer look-ups (agent/dataplane/exact.h).
+    std::size_t exact_from = 12'000;
 };
 
 // Everything the maps hold, read back.
@@ -43,6 +45,7 @@ struct DataplaneCounters {
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
     std::uint64_t oversized = 0;  // larger than the MTU, but may be fragmented: steered whole
     std::uint64_t events_lost = 0;
+    std::uint64_t forwarded = 0;  // from one peer to another, past the stack; those are in steered too
     std::map<std::string, std::uint64_t> dropped;         // by reason name (maps/names.h), zeros included
     std::uint64_t direct_sent = 0, direct_delivered = 0;  // past the stack; those sent are in steered too
     std::uint64_t direct_known = 0;  // left to the stack because conntrack knows their flow
@@ -83,8 +86,9 @@ public:
     // Tells the programs that an agent is alive (see agent.orphanAfter).
     virtual Result<> heartbeat() = 0;
 
-    // Attaches wglan_egress (wglan_egress_l3 where packets carry no MAC header) to tc-egress of an uplink,
-    // or wglan_tun_in / wglan_tun_out to wglan0's two directions; updates a predecessor's link in place.
+    // Attaches wglan_egress (wglan_egress_l3 where packets carry no MAC header) to tc-egress of an uplink, or
+    // wglan_tun_in (wglan_tun_hub where conntrack can be asked) and wglan_tun_out to wglan0's two directions;
+    // updates a predecessor's link in place.
     // Returns the kind that was used. Kinds: unsupported for a device type that can't be an uplink.
     virtual Result<Attachment> attach_uplink(int ifindex, const std::string& name) = 0;
     // `direct`: wglan_tun_dir in the place of wglan_tun_in.

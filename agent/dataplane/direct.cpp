@@ -55,21 +55,6 @@ Error explain_load_error(int error) {
         .value();
 }
 
-// Where conntrack is a module its functions are known only while it is loaded. A request to its netlink
-// interface makes the kernel load it; the answer is of no interest.
-void wake_conntrack() {
-    const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
-    struct {
-        nlmsghdr header;
-        nfgenmsg body;
-    } request{};
-    request.header.nlmsg_len = sizeof request;
-    request.header.nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS;
-    request.header.nlmsg_flags = NLM_F_REQUEST;
-    request.body.version = NFNETLINK_V0;
-    if (socket.valid()) (void)::send(socket.get(), &request, sizeof request, 0);
-}
-
 std::string pin_of(const std::string& pin_path, const char* map) {
     return pin_path + "/" + kMapsDirectory + "/" + map;
 }
@@ -131,6 +116,20 @@ Prefix decode_prefix(const __u8 (&address)[N], const __u8 (&mask)[N]) {
 }
 
 }  // namespace
+
+// A request to conntrack's netlink interface makes the kernel load it; the answer is of no interest.
+void wake_conntrack() {
+    const UniqueFd socket(::socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER));
+    struct {
+        nlmsghdr header;
+        nfgenmsg body;
+    } request{};
+    request.header.nlmsg_len = sizeof request;
+    request.header.nlmsg_type = NFNL_SUBSYS_CTNETLINK << 8 | IPCTNL_MSG_CT_GET_STATS;
+    request.header.nlmsg_flags = NLM_F_REQUEST;
+    request.body.version = NFNETLINK_V0;
+    if (socket.valid()) (void)::send(socket.get(), &request, sizeof request, 0);
+}
 
 wglan_pod encode_pod(const PodDevice& device) {
     wglan_pod pod{};

@@ -25,6 +25,9 @@ struct DirectTables {
     PerCpuTable<__u32, wglan_direct_stats> stats;
 };
 
+// Where conntrack is a module its functions are known to BPF only while it is loaded: has it loaded.
+void wake_conntrack();
+
 // True if a predecessor's maps are pinned there.
 bool direct_is_pinned(const std::string& pin_path);
 // Opens the pinned maps; not_found where direct mode never ran, unsupported if they are of another layout.

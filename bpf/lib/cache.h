@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * What the tries said of a destination lately, misses included: a direct-mapped table of each CPU, so that a
- * look-up costs the same whatever the size of the tries.
+ * What the maps said of a destination lately, misses included: a direct-mapped table of each CPU, so that a
+ * look-up costs the same whatever the size of the tries. The answer also says whether the peer is up, which
+ * is all that most packets need to know of it.
  *
- * An answer holds for one generation. The agent changes the trie, then the generation, and once more when
- * every program that ran meanwhile is done; a reader takes the generation before it asks the trie and stores
- * that one with the answer. So no answer from before a change is taken for one from after it.
+ * An answer holds for one generation. The agent changes routes or peers, then the generation, and once more
+ * when every program that ran meanwhile is done; a reader takes the generation before it asks the maps and
+ * stores that one with the answer. So no answer from before a change is taken for one from after it.
  */
 #ifndef WGLAN_BPF_CACHE_H
 #define WGLAN_BPF_CACHE_H
@@ -14,8 +15,17 @@
 
 #define WGLAN_CACHE_BITS 12
 
+/* In the flags of an answer, beside enum wglan_route_flags. */
+enum wglan_answer_flags {
+    WGLAN_ANSWER_UP = 0x80, /* the peer's state is up or degraded */
+};
+
+struct wglan_address {
+    __u64 words[2];
+};
+
 struct wglan_slot {
-    __u64 address[2];
+    struct wglan_address address;
     __u64 answer; /* a struct wglan_route; 0 = nothing is known of the address */
     __u32 generation;
     __u32 check; /* over all of the above: where a program can be preempted a slot may be half written */

@@ -8,7 +8,7 @@
 #ifndef WGLAN_BPF_DIRECT_H
 #define WGLAN_BPF_DIRECT_H
 
-#include "bpf/lib/flow.h"
+#include "bpf/lib/send.h"
 #include "maps/wglan_direct.h"
 
 struct {
@@ -41,11 +41,16 @@ struct {
     __type(value, struct wglan_direct_stats);
 } wglan_dstats SEC(".maps");
 
-#define WGLAN_COUNT_DIRECT(field)                                                       \
-    do {                                                                                \
-        __u32 zero_ = 0;                                                                \
-        struct wglan_direct_stats* stats_ = bpf_map_lookup_elem(&wglan_dstats, &zero_); \
-        if (stats_) stats_->field++;                                                    \
+static __always_inline struct wglan_direct_stats* wglan_direct_counters(void) {
+    __u32 zero = 0;
+
+    return bpf_map_lookup_elem(&wglan_dstats, &zero);
+}
+
+#define WGLAN_COUNT_DIRECT(field)                                    \
+    do {                                                             \
+        struct wglan_direct_stats* stats_ = wglan_direct_counters(); \
+        if (stats_) stats_->field++;                                 \
     } while (0)
 
 __noinline int wglan_is_own_pod(const struct wglan_packet* packet, bool destination) {
@@ -77,9 +82,11 @@ __noinline int wglan_is_own_pod(const struct wglan_packet* packet, bool destinat
 
 /* Frames that the host would route, not those that a bridge carries from pod to pod. */
 static __always_inline bool wglan_to_this_host(struct __sk_buff* skb, const struct wglan_pod* pod) {
+    const void* frame = (void*)(long)skb->data;
     struct wglan_mac to = {};
 
-    if (bpf_skb_load_bytes(skb, 0, to.mac, sizeof(to.mac))) return false;
+    if (frame + ETH_HLEN > (const void*)(long)skb->data_end) return false;
+    __builtin_memcpy(to.mac, frame, sizeof(to.mac));
     if (*(const __u16*)(to.mac + 4) == *(const __u16*)(pod->mac + 4) &&
         *(const __u32*)to.mac == *(const __u32*)pod->mac)
         return true;
@@ -90,43 +97,8 @@ static __always_inline bool wglan_leads_to_pods(const struct wglan_route* route)
     return route->action == WGLAN_ACTION_STEER && (route->flags & WGLAN_ROUTE_PODS);
 }
 
-/* 0 if it can't be read, which no packet that was parsed has. */
-static __always_inline __u8 wglan_ttl(struct __sk_buff* skb, const struct wglan_packet* packet) {
-    __u8 ttl = 0;
-
-    bpf_skb_load_bytes(skb,
-                       packet->l3 + (packet->family == 4 ? offsetof(struct iphdr, ttl)
-                                                         : offsetof(struct ipv6hdr, hop_limit)),
-                       &ttl, 1);
-    return ttl;
-}
-
-/* A hop counts itself (RFC 1812 section 5.3.1). False: the packet must not be forwarded. */
-__noinline int wglan_decrement_ttl(struct __sk_buff* skb, const struct wglan_packet* packet) {
-    __u8 old[2];
-    __u16 before, after;
-    __u32 place;
-
-    if (!packet) return 0;
-    if (packet->family == 6) {
-        place = packet->l3 + offsetof(struct ipv6hdr, hop_limit);
-        if (bpf_skb_load_bytes(skb, place, old, 1)) return 0;
-        old[0]--;
-        return bpf_skb_store_bytes(skb, place, old, 1, 0) == 0;
-    }
-    /* The checksum goes by words: the protocol comes along. */
-    place = packet->l3 + offsetof(struct iphdr, ttl);
-    if (bpf_skb_load_bytes(skb, place, old, 2)) return 0;
-    __builtin_memcpy(&before, old, 2);
-    old[0]--;
-    __builtin_memcpy(&after, old, 2);
-    if (bpf_l3_csum_replace(skb, packet->l3 + offsetof(struct iphdr, check), before, after, 2)) return 0;
-    return bpf_skb_store_bytes(skb, place, old, 1, 0) == 0;
-}
-
-/* The last question. What conntrack knows is also what may have been translated. */
-static __always_inline bool wglan_stack_has(struct __sk_buff* skb, const struct wglan_flow* flow) {
-    if (!flow->protocol || !wglan_flow_known(skb, flow)) return false;
+static __always_inline bool wglan_left_to_stack(struct __sk_buff* skb, const struct wglan_flow* flow) {
+    if (!wglan_stack_has(skb, flow)) return false;
     WGLAN_COUNT_DIRECT(known);
     return true;
 }

@@ -143,4 +143,20 @@ __noinline int wglan_flow_of(struct __sk_buff* skb, const struct wglan_packet* p
     return 1;
 }
 
+/* As wglan_flow_of; `*flow` may be anything. */
+static __always_inline bool wglan_flow_quickly(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                               struct wglan_flow* flow) {
+    __builtin_memset(flow, 0, sizeof(*flow));
+    if (!packet->plain || (packet->protocol == IPPROTO_TCP && packet->tcp_length < 20) ||
+        !packet->source_port || !packet->destination_port)
+        return wglan_flow_of(skb, packet, flow);
+    flow->family = packet->family;
+    flow->protocol = packet->protocol;
+    flow->source_port = packet->source_port;
+    flow->destination_port = packet->destination_port;
+    __builtin_memcpy(flow->source, packet->source, 16);
+    __builtin_memcpy(flow->destination, packet->destination, 16);
+    return true;
+}
+
 #endif

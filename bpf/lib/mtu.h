@@ -161,12 +161,10 @@ __noinline int wglan_reply_too_big6(struct __sk_buff* skb, const struct wglan_pa
 
 /* RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e): no answer to errors, groups, later fragments. */
 static __always_inline bool wglan_may_answer(const struct wglan_packet* packet) {
-    struct wglan_packet origin = {.family = packet->family};
     __u8 type = packet->icmp_type;
 
     if (packet->fragment == WGLAN_LATER_FRAGMENT) return false;
-    __builtin_memcpy(origin.destination, packet->source, 16);
-    if (wglan_link_scope(&origin)) return false;
+    if (wglan_link_scope(packet->family, packet->source)) return false;
     if (packet->family == 6)
         return packet->protocol != IPPROTO_ICMPV6 ||
                (packet->icmp_known && type >= WGLAN_ICMPV6_INFORMATIONAL);

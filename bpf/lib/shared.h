@@ -13,6 +13,7 @@
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
     __uint(max_entries, 1);
+    __uint(map_flags, BPF_F_MMAPABLE); /* the agent changes single numbers in place */
     __type(key, __u32);
     __type(value, struct wglan_config);
 } wglan_config SEC(".maps");
@@ -83,7 +84,7 @@ static __always_inline bool wglan_orphaned(const struct wglan_config* config) {
     __u64 now;
 
     if (!config->orphan_after_s) return false;
-    now = bpf_ktime_get_boot_ns();
+    now = bpf_ktime_get_coarse_ns();
     return now > config->heartbeat_ns && now - config->heartbeat_ns > config->orphan_after_s * 1000000000ULL;
 }
 

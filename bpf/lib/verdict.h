@@ -47,8 +47,8 @@ enum wglan_path {
 };
 
 /* `have_interface` false: nothing can be sent, so a peer that is up counts as down. */
-static __always_inline enum wglan_path wglan_judge_peer(const struct wglan_peer* peer, bool have_interface,
-                                                        __u32* reason) {
+static __always_inline enum wglan_path wglan_judge_peer(__u32 id, bool have_interface, __u32* reason) {
+    const struct wglan_peer* peer = bpf_map_lookup_elem(&wglan_peers, &id);
     __u8 fallback = WGLAN_FALLBACK_DROP;
 
     if (!peer) {

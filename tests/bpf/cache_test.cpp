@@ -36,7 +36,7 @@ TEST_F(Steer, KeepsAnswersForOneGeneration) {
     }
 }
 
-TEST_F(Steer, APeersStateIsNeverKept) {
+TEST_F(Steer, APeersStateHoldsFromTheNextGeneration) {
     EXPECT_EQ(run(to("10.1.2.3")).verdict, kRedirect);
     peer(PeerState::down);
     EXPECT_EQ(run(to("10.1.2.3")).verdict, kDrop);

@@ -16,6 +16,7 @@
 
 #include "agent/dataplane/attach.h"
 #include "agent/dataplane/bpffs.h"
+#include "agent/dataplane/hub.h"
 #include "maps/names.h"
 #include "maps/table.h"
 #include "maps/wglan_maps.h"
@@ -31,6 +32,12 @@ constexpr PeerId kPeer = 3;
 Prefix prefix(const char* text) { return Prefix::parse(text).value(); }
 
 std::string text_of(const Result<>& result) { return result ? "" : result.error().message(); }
+
+// What runs at wglan0's ingress without direct mode depends on the kernel.
+const char* from_tunnel() {
+    static const bool hub = HubObject::load([](const char*) { return -1; }).has_value();
+    return hub ? kHubTunnelProgram : "wglan_tun_in";
+}
 
 // A program of somebody else: lets everything pass.
 UniqueFd foreign_program() {
@@ -126,7 +133,7 @@ TEST_P(DataplaneTest, SteersPacketsIntoTheTunnel) {
     const std::vector<Attachment> expected = {
         {uplink_, "uplink", Attachment::Hook::tc_egress, kind, "wglan_egress"},
         {tunnel_->ifindex(), "tunnel", Attachment::Hook::tc_egress, kind, "wglan_tun_out"},
-        {tunnel_->ifindex(), "tunnel", Attachment::Hook::tc_ingress, kind, "wglan_tun_in"}};
+        {tunnel_->ifindex(), "tunnel", Attachment::Hook::tc_ingress, kind, from_tunnel()}};
     EXPECT_EQ(attachments(*plane), expected);
 }
 
@@ -449,7 +456,7 @@ protected:
 TEST_P(DirectDataplaneTest, SwitchesThereAndBack) {
     const std::vector<std::string> direct = {"pod wglan_pod_in", "tunnel wglan_tun_dir",
                                              "tunnel wglan_tun_out", "uplink wglan_egress"};
-    const std::vector<std::string> host = {"tunnel wglan_tun_in", "tunnel wglan_tun_out",
+    const std::vector<std::string> host = {std::string("tunnel ") + from_tunnel(), "tunnel wglan_tun_out",
                                            "uplink wglan_egress"};
     auto plane = loaded();
     for (int turn = 0; turn < 2; ++turn) {

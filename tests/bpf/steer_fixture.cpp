@@ -3,6 +3,7 @@
 
 #include <linux/bpf.h>
 
+#include <algorithm>
 #include <cerrno>
 
 #include <bpf/bpf.h>
@@ -59,6 +60,7 @@ void Steer::cache(bool on) {
 void Steer::peer(PeerState state, Fallback unknown, Fallback down) {
     const SteerPeer value{kPeer, {}, state, unknown, down, "peer"};
     ASSERT_TRUE(object_->tables().peers.put(kPeer, encode_peer(value)));
+    if (caching_) cache(true);
 }
 
 void Steer::endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol) {
@@ -67,10 +69,15 @@ void Steer::endpoint(SteerEndpoint::Kind kind, const std::string& where, std::ui
     const auto [whole, fragment] = encode_endpoint({kind, *parsed, protocol});
     ASSERT_TRUE(object_->tables().endpoints.put(whole, {}));
     ASSERT_TRUE(object_->tables().endpoints.put(fragment, {}));
+    auto value = object_->tables().config.get(0);
+    ASSERT_TRUE(value);
+    if (kind == SteerEndpoint::Kind::reach)
+        value->reach_ports[parsed->port >> 6U & 3U] |= 1ULL << (parsed->port & 63U);
+    ASSERT_TRUE(object_->tables().config.put(0, *value));
 }
 
 void Steer::config(const SteerConfig& config, std::uint64_t heartbeat_ns) {
-    wglan_config value{};
+    wglan_config value = object_->tables().config.get(0).value_or(wglan_config{});
     encode_config(config, value);
     value.layout_version = WGLAN_LAYOUT_VERSION;
     value.heartbeat_ns = heartbeat_ns;
@@ -83,6 +90,7 @@ std::optional<Outcome> Steer::try_run(const Bytes& packet, const How& how) {
     context.mark = how.mark;
     context.gso_size = how.gso_size;
     context.ifindex = static_cast<__u32>(how.ifindex);
+    std::copy(how.control_block.begin(), how.control_block.end(), context.cb);
     context.gso_segs = how.gso_size == 0 ? 0 : 2;
     Bytes out(packet.size() + 256);
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),

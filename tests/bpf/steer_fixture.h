@@ -2,6 +2,7 @@
 // Loads the programs with maps of their own and runs packets through them (BPF_PROG_TEST_RUN).
 #pragma once
 
+#include <array>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,6 +24,7 @@ struct How {
     std::uint32_t gso_size = 0;  // 0 = not GSO
     int fd = -1;                 // another object's program
     int ifindex = 0;             // 0 = the loopback device
+    std::array<std::uint32_t, 3> control_block{};
 };
 
 struct Outcome {
@@ -47,7 +49,7 @@ protected:
     void endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol = 17);
     void config(const SteerConfig& config, std::uint64_t heartbeat_ns = 0);
     SteerConfig usual_config() const;
-    // Whether answers of the tries are kept, from a new generation on; route() makes one as the agent does.
+    // Whether answers are kept, from a new generation on; route() and peer() make one as the agent does.
     void cache(bool on);
 
     // nullopt: this kernel takes no such packet for a test.

@@ -80,6 +80,22 @@ TEST_F(Steer, DropsTunnelInTunnelGoingOut) {
     EXPECT_EQ(counters().dropped.at("tunnel_in_tunnel"), 2U);
 }
 
+// What an uplink's program has seen to is only counted; nothing else is taken for that.
+TEST_F(Steer, CountsWhatWasHandedOver) {
+    constexpr std::uint32_t kHanded = 0x9d675741;
+    const Bytes packet = syn(v4("172.16.0.1"), 1460).bytes();
+    const auto clamped = [&](std::array<std::uint32_t, 3> block) {
+        return run(packet, {.program = "wglan_tun_out", .control_block = block}).packet != packet;
+    };
+    EXPECT_FALSE(clamped({kHanded, kHanded, kPeer}));
+    EXPECT_EQ(peer_counters().tx_packets, 1U);
+    EXPECT_EQ(peer_counters().tx_bytes, packet.size());
+    EXPECT_TRUE(clamped({kHanded, 0, kPeer}));
+    EXPECT_TRUE(clamped({0, kHanded, kPeer}));
+    EXPECT_FALSE(clamped({kHanded, kHanded, kPeer + 1}));  // an unknown peer isn't counted
+    EXPECT_EQ(peer_counters().tx_packets, 1U);
+}
+
 TEST_F(Steer, CountsGsoBySegments) {
     Ip packet = v4();
     packet.protocol = 6;

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+// The numbers of wglan_config that change often, written where the programs read them: no system call.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <memory>
+
+#include "agent/base/clock.h"
+#include "agent/base/result.h"
+#include "maps/wglan_maps.h"
+
+namespace wglan {
+
+class LiveSettings {
+public:
+    // Of the map behind `fd`, which may be closed afterwards.
+    static Result<LiveSettings> open(int fd);
+
+    // What the programs have kept of the other maps holds no longer (see bpf/lib/cache.h). Comes after the
+    // change that it makes known.
+    void new_generation();
+    // An agent is alive. Makes a new generation once more after the last one: none of the programs that ran
+    // then runs any more when it is called at least a second later.
+    void heartbeat();
+    // Somebody reads events for so long; 0 = nobody.
+    void report_events(Seconds time);
+
+    // Ports that may be in WGLAN_ENDPOINT_REACH.
+    using Ports = std::array<std::uint64_t, 4>;
+    void set_reach_ports(const Ports& bits);
+
+    // Those numbers as they are now, for a value that replaces all.
+    void keep_in(wglan_config& value) const;
+
+private:
+    struct Unmap {
+        void operator()(wglan_config* page) const noexcept;
+    };
+    void add_generation();
+
+    std::unique_ptr<wglan_config, Unmap> page_;
+    bool due_ = false;
+};
+
+}  // namespace wglan

@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/dataplane/steering_maps.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "agent/dataplane/codec.h"
+#include "maps/convert.h"
+
+namespace wglan {
+
+namespace {
+
+// Made before a change, so that it is known even if only a part of it succeeds.
+class Announcement {
+public:
+    explicit Announcement(LiveSettings& live) : live_(live) {}
+    Announcement(const Announcement&) = delete;
+    Announcement& operator=(const Announcement&) = delete;
+    ~Announcement() { live_.new_generation(); }
+
+private:
+    LiveSettings& live_;
+};
+
+}  // namespace
+
+Result<DataplaneState> read_tables(const Tables& tables) {
+    DataplaneState state;
+    const auto routes = [&](const auto& table) -> Result<> {
+        const auto entries = table.dump();
+        if (!entries) return Failure(entries.error());
+        for (const auto& [key, value] : *entries) {
+            const Prefix prefix = to_prefix(key);
+            state.routes.emplace(prefix, decode_route(prefix, value));
+        }
+        return {};
+    };
+    if (auto read = routes(tables.route4); !read) return Failure(read.error());
+    if (auto read = routes(tables.route6); !read) return Failure(read.error());
+
+    const auto peers = tables.peers.dump();
+    if (!peers) return Failure(peers.error());
+    for (const auto& [id, peer] : *peers) state.peers.emplace(id, decode_peer(id, peer));
+
+    const auto endpoints = tables.endpoints.dump();
+    if (!endpoints) return Failure(endpoints.error());
+    for (const auto& [key, value] : *endpoints)
+        if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) state.endpoints.push_back(endpoint);
+    std::sort(state.endpoints.begin(), state.endpoints.end());
+
+    const auto config = tables.config.get(0);
+    if (!config) return Failure(config.error());
+    state.config = decode_config(*config);
+    return state;
+}
+
+SteeringMaps::SteeringMaps(const SteerObject& object, LiveSettings live, std::size_t exact_from)
+    : tables_(&object.tables()),
+      live_(std::move(live)),
+      ipv4_{&tables_->route4,
+            {object.map_fd("wglan_exact4"), object.map_fd("wglan_lengths"), tables_->route4.raw().fd(), 0,
+             exact_from}},
+      ipv6_{&tables_->route6,
+            {object.map_fd("wglan_exact6"), object.map_fd("wglan_lengths"), tables_->route6.raw().fd(), 1,
+             exact_from}} {}
+
+Result<SteeringMaps> SteeringMaps::open(const SteerObject& object, std::size_t exact_from) {
+    auto live = LiveSettings::open(object.map_fd("wglan_config"));
+    if (!live) return Failure(live.error());
+    SteeringMaps maps(object, std::move(*live), exact_from);
+    const auto entries = maps.tables_->endpoints.dump();
+    if (!entries) return Failure(entries.error());
+    for (const auto& [key, value] : *entries)
+        if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) maps.endpoints_.insert(endpoint);
+    maps.announce_reach_ports();
+    // A predecessor may have ended between a change of the maps and what makes it known.
+    maps.live_.new_generation();
+    return maps;
+}
+
+Result<DataplaneState> SteeringMaps::read() {
+    auto state = read_tables(*tables_);
+    if (!state) return state;
+    endpoints_ = {state->endpoints.begin(), state->endpoints.end()};
+    ipv4_.most = ipv6_.most = 0;
+    for (const auto& [prefix, route] : state->routes)
+        ++(prefix.family() == Family::v4 ? ipv4_.most : ipv6_.most);
+    if (ipv4_.exact.wants_all(ipv4_.most)) count_all(ipv4_);
+    if (ipv6_.exact.wants_all(ipv6_.most)) count_all(ipv6_);
+    return state;
+}
+
+Result<> SteeringMaps::set_config(const SteerConfig& config) {
+    live_.heartbeat();
+    wglan_config encoded{};
+    encode_config(config, encoded);
+    encoded.layout_version = WGLAN_LAYOUT_VERSION;
+    live_.keep_in(encoded);
+    return tables_->config.put(0, encoded);
+}
+
+Result<> SteeringMaps::heartbeat() {
+    live_.heartbeat();
+    return {};
+}
+
+// Only when there may be many: a whole dump.
+template <class Key>
+void SteeringMaps::count_all(RouteTables<Key>& tables) {
+    const auto entries = tables.trie->dump();
+    if (!entries) return;
+    std::vector<Key> keys;
+    std::vector<wglan_route> values;
+    for (const auto& [key, value] : *entries) {
+        keys.push_back(key);
+        values.push_back(value);
+    }
+    tables.most = keys.size();
+    tables.exact.fill(keys, values);
+}
+
+template <class Key>
+Result<> SteeringMaps::put(RouteTables<Key>& tables, const std::vector<Key>& keys,
+                           const std::vector<wglan_route>& values) {
+    if (keys.empty()) return {};
+    if (auto put = tables.trie->put_all(keys, values); !put) {
+        if (tables.exact.on()) count_all(tables);  // part of them may be in
+        return put;
+    }
+    tables.exact.put(keys, values);
+    tables.most += keys.size();
+    if (tables.exact.wants_all(tables.most)) count_all(tables);
+    return {};
+}
+
+Result<> SteeringMaps::put_routes(const std::vector<SteerRoute>& routes) {
+    std::vector<wglan_key4> keys4;
+    std::vector<wglan_key6> keys6;
+    std::vector<wglan_route> values4, values6;
+    for (const SteerRoute& route : routes) {
+        if (route.action == SteerAction::steer && route.peer == 0)
+            return fail(ErrorKind::invalid, "steer " + route.prefix.to_string() + " to no peer");
+        if (route.prefix.family() == Family::v4) {
+            keys4.push_back(to_key4(route.prefix));
+            values4.push_back(encode_route(route));
+        } else {
+            keys6.push_back(to_key6(route.prefix));
+            values6.push_back(encode_route(route));
+        }
+    }
+    const Announcement announcement(live_);
+    auto done = put(ipv4_, keys4, values4);
+    return done ? put(ipv6_, keys6, values6) : done;
+}
+
+template <class Key>
+Result<> SteeringMaps::remove(RouteTables<Key>& tables, const Key& key) {
+    if (auto removed = tables.trie->remove(key); !removed) return removed;
+    tables.exact.remove(key);
+    return {};
+}
+
+Result<> SteeringMaps::remove_routes(const std::vector<Prefix>& prefixes) {
+    const Announcement announcement(live_);
+    for (const Prefix& prefix : prefixes) {
+        auto removed =
+            prefix.family() == Family::v4 ? remove(ipv4_, to_key4(prefix)) : remove(ipv6_, to_key6(prefix));
+        if (!removed) return removed;
+    }
+    return {};
+}
+
+Result<> SteeringMaps::put_peers(const std::vector<SteerPeer>& peers) {
+    const Announcement announcement(live_);
+    for (const SteerPeer& peer : peers) {
+        if (peer.id == 0 || peer.id > kMaxPeers)
+            return fail(ErrorKind::invalid, "peer id " + std::to_string(peer.id) + " is out of range");
+        if (auto made = tables_->peer_stats.ensure(peer.id); !made) return made;
+        if (auto put = tables_->peers.put(peer.id, encode_peer(peer)); !put) return put;
+    }
+    return {};
+}
+
+Result<> SteeringMaps::remove_peers(const std::vector<PeerId>& ids) {
+    const Announcement announcement(live_);
+    for (const PeerId id : ids) {
+        if (auto removed = tables_->peers.remove(id); !removed) return removed;
+        if (auto removed = tables_->peer_stats.remove(id); !removed) return removed;
+    }
+    return {};
+}
+
+void SteeringMaps::announce_reach_ports() {
+    LiveSettings::Ports bits{};
+    for (const SteerEndpoint& endpoint : endpoints_)
+        if (endpoint.kind == SteerEndpoint::Kind::reach)
+            bits[endpoint.endpoint.port >> 6U & 3U] |= std::uint64_t{1} << (endpoint.endpoint.port & 63U);
+    live_.set_reach_ports(bits);
+}
+
+Result<> SteeringMaps::put_endpoints(const std::vector<SteerEndpoint>& endpoints) {
+    std::vector<wglan_endpoint_key> keys;
+    for (const SteerEndpoint& endpoint : endpoints) {
+        const auto [whole, fragment] = encode_endpoint(endpoint);
+        keys.push_back(whole);
+        keys.push_back(fragment);
+    }
+    const std::vector<wglan_endpoint> values(keys.size());
+    if (auto put = tables_->endpoints.put_all(keys, values); !put) return put;
+    endpoints_.insert(endpoints.begin(), endpoints.end());
+    announce_reach_ports();
+    return {};
+}
+
+Result<> SteeringMaps::remove_endpoints(const std::vector<SteerEndpoint>& endpoints) {
+    std::set<std::pair<IpAddress, std::uint8_t>> used;
+    for (const SteerEndpoint& endpoint : endpoints) endpoints_.erase(endpoint);
+    announce_reach_ports();
+    for (const SteerEndpoint& endpoint : endpoints_)
+        used.emplace(endpoint.endpoint.address, endpoint.protocol);
+    for (const SteerEndpoint& endpoint : endpoints) {
+        const auto [whole, fragment] = encode_endpoint(endpoint);
+        if (auto removed = tables_->endpoints.remove(whole); !removed) return removed;
+        if (used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
+        if (auto removed = tables_->endpoints.remove(fragment); !removed) return removed;
+    }
+    return {};
+}
+
+}  // namespace wglan

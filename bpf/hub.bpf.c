@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause)
+/* wglan_tun_in for kernels in which conntrack can be asked: sends on what goes from peer to peer. */
+#include "bpf/lib/hub.h"
+
+SEC("tc")
+int wglan_tun_hub(struct __sk_buff* skb) {
+    const struct wglan_config* config = wglan_settings();
+    struct wglan_packet packet;
+    struct wglan_route route;
+
+    if (!config || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
+    if (wglan_tunnel_in_tunnel(&packet, config))
+        return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
+    wglan_account(skb, &packet, config, packet.source, false, &route);
+    return wglan_between_peers(skb, &packet, config, &route);
+}
+
+char wglan_license[] SEC("license") = "Dual BSD/GPL";
