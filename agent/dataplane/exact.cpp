@@ -89,7 +89,8 @@ void ExactTable<Key>::fill(std::span<const Key> keys, std::span<const wglan_rout
     const wglan_lengths none{};
     (void)bpf_map_update_elem(lengths_, &slot_, &none, BPF_ANY);
     if (auto made = make(keys, values); !made) {
-        spdlog::info("look-ups among {} routes are left to the trie: {}", keys.size(), made.error().message());
+        spdlog::info("look-ups among {} routes are left to the trie: {}", keys.size(),
+                     made.error().message());
         turn_off("the tables can't be made");
         refused_ = true;
     }
