@@ -10,6 +10,7 @@ import time
 from lablib import LabError, Node, Pod
 from lablib.shell import run
 
+from .. import netkit
 from ..kube import (
     Server,
     Service,
@@ -499,16 +500,21 @@ def _routed_pod(node: Node, pod: Pod, link: list[str]) -> None:
     MAC address without asking, so that the host never learns the pod's from it."""
     mac = "ee:ee:ee:ee:ee:ee"
     run(["ip", "netns", "add", pod.namespace])
-    made = node.run("ip", "link", "add", pod.device, *link, "netns", pod.namespace, check=False)
+    if "netkit" in link:
+        command = [sys.executable, netkit.__file__, link[-1], pod.device, "eth0", f"/run/netns/{pod.namespace}"]
+    else:
+        command = ["ip", "link", "add", pod.device, *link, "netns", pod.namespace]
+    made = node.run(*command, check=False)
     if made.returncode != 0:
         raise Skipped(f"{' '.join(link)}: {made.stderr.strip()}")
-    if "veth" in link:
+    has_mac = "l3" not in link
+    if has_mac:
         node.run("ip", "link", "set", pod.device, "address", mac)
     node.run("ip", "link", "set", pod.device, "up")
     node.run("ip", "route", "add", f"{pod.ipv4}/32", "dev", pod.device)
     node.run("ip", "route", "add", f"{pod.ipv6}/128", "dev", pod.device)
     neighbours = ""
-    if "veth" in link:
+    if has_mac:
         neighbours = f"""
 ip neigh add 169.254.1.1 lladdr {mac} nud permanent dev eth0
 ip neigh add fe80::1 lladdr {mac} nud permanent dev eth0"""
@@ -562,14 +568,16 @@ def direct_routed(mesh: Mesh) -> None:
 
 @scenario(start=False, patch=_DIRECT)
 def direct_netkit(mesh: Mesh) -> None:
-    """Pods behind netkit devices, where the kernel has them."""
+    """Pods behind netkit devices, with and without MAC addresses, where the kernel has them."""
     one, two = mesh.nodes
     _start(mesh)
-    a, b = _new_pod(mesh, one, "n", "nk1", 31), two.pod("a")
-    _routed_pod(one, a, ["type", "netkit", "peer", "name", "eth0"])
-    wait_direct(one, a.device)
+    b = two.pod("a")
     _rules(mesh, [Service(80, b.ipv4, 8080, address="10.96.0.10")])
-    _exchange(mesh, a, b)
+    for index, mode in enumerate(("l3", "l2")):
+        a = _new_pod(mesh, one, mode, f"nk{index}", 31 + index)
+        _routed_pod(one, a, ["type", "netkit", "mode", mode])
+        wait_direct(one, a.device)
+        _exchange(mesh, a, b)
 
 
 @scenario(start=False, patch=[*_DIRECT, {"op": "add", "path": "/steering/podInterfaces", "value": ["veth1*"]}])
