@@ -3,6 +3,7 @@
  * Steering at TC: uplink egress sends what belongs to a peer into the tunnel; wglan0's two directions
  * count, clamp, and keep the tunnel out of itself. What isn't ours goes on untouched.
  */
+#include "bpf/lib/clone.h"
 #include "bpf/lib/tunnel.h"
 
 /* A frame to a group: a directed broadcast looks like unicast from its IP header alone. */
@@ -47,6 +48,7 @@ static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) 
     struct wglan_packet packet;
     struct wglan_route route;
 
+    if (wglan_may_be_initiation(skb, l2) && !wglan_clone_initiation(skb, l2)) return TC_ACT_SHOT;
     if (!config || wglan_has_mark(skb, config) || wglan_orphaned(config)) return wglan_pass();
     if (skb->vlan_present || (l2 && wglan_group_frame(skb))) return wglan_pass();
     if (!wglan_read(skb, &packet, l2) || wglan_neighbour_discovery(&packet)) return wglan_pass();

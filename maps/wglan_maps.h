@@ -104,6 +104,25 @@ struct wglan_endpoint {
     __u32 flags; /* none yet */
 };
 
+/*
+ * wglan_clones: hash from the endpoint that WireGuard uses for a peer that is looked for to the other places
+ * where it may be, all of one family. The agent removes the entry when the peer is up.
+ */
+#define WGLAN_CLONES 8
+
+struct wglan_place {
+    __u8 address[16];
+    __u16 port;
+    __u8 same_way; /* in a value: by the same device and next hop as the key */
+    __u8 pad0[5];
+} __attribute__((aligned(8)));
+
+struct wglan_places {
+    __u32 count;
+    __u32 pad0;
+    struct wglan_place to[WGLAN_CLONES];
+};
+
 /* wglan_config: array of one. */
 struct wglan_config {
     __u32 layout_version;
@@ -152,6 +171,7 @@ struct wglan_stats {
     __u64 oversized;                 /* larger than the MTU and steered whole: IPv4 that may be fragmented */
     __u64 events_lost;               /* that somebody watched for: over the rate, or the buffer was full */
     __u64 forwarded;                 /* from one peer to another, past the stack; those are in steered too */
+    __u64 cloned;                    /* handshake initiations, sent to another place too */
     __u64 dropped[WGLAN_DROP_SPARE]; /* by enum wglan_drop_reason */
 };
 
@@ -210,8 +230,10 @@ WGLAN_SIZE(wglan_lengths, 8);
 WGLAN_SIZE(wglan_peer, 72);
 WGLAN_SIZE(wglan_endpoint_key, 20);
 WGLAN_SIZE(wglan_endpoint, 4);
+WGLAN_SIZE(wglan_place, 24);
+WGLAN_SIZE(wglan_places, 8 + 8 * 24);
 WGLAN_SIZE(wglan_config, 72);
-WGLAN_SIZE(wglan_stats, 8 * (8 + WGLAN_DROP_SPARE));
+WGLAN_SIZE(wglan_stats, 8 * (9 + WGLAN_DROP_SPARE));
 WGLAN_SIZE(wglan_peer_stats, 32);
 WGLAN_SIZE(wglan_event, 72);
 #undef WGLAN_SIZE

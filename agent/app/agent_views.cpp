@@ -63,6 +63,7 @@ SteeringView Agent::steering_view() {
         view.counters.passed = counters->passed;
         view.counters.mss_clamped = counters->mss_clamped;
         view.counters.packet_too_big = counters->packet_too_big;
+        view.counters.cloned = counters->cloned;
         view.counters.forwarded = counters->forwarded;
         view.counters.dropped = counters->dropped;
         view.counters.direct_sent = counters->direct_sent;

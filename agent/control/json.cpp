@@ -84,6 +84,7 @@ Json steering_json(const SteeringView& steering) {
               {"mssClamped", counters.mss_clamped},
               {"packetTooBig", counters.packet_too_big},
               {"forwarded", counters.forwarded},
+              {"handshakesCloned", counters.cloned},
               {"direct",
                {{"sent", counters.direct_sent},
                 {"delivered", counters.direct_delivered},

@@ -89,6 +89,8 @@ void add_steering(Families& out, const SteeringView& steering) {
     out.sample(counters.steered6, {{"family", "ipv6"}});
     out.counter("wglan_forwarded_packets_total", "Packets sent on from one peer to another, past the stack.");
     out.sample(counters.forwarded);
+    out.counter("wglan_cloned_handshakes_total", "Handshake initiations sent to one more candidate.");
+    out.sample(counters.cloned);
     out.counter("wglan_dropped_packets_total", "Packets dropped by the data path.");
     for (const auto& [reason, count] : counters.dropped) out.sample(count, {{"reason", reason}});
     out.counter("wglan_mss_clamped_total", "TCP SYN and SYN-ACK packets whose MSS was lowered.");

@@ -64,6 +64,7 @@ struct PeerView {
 struct SteeringCounters {
     std::uint64_t steered4 = 0, steered6 = 0, passed = 0;  // packets
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
+    std::uint64_t cloned = 0;                      // handshake initiations, sent to another place too
     std::uint64_t forwarded = 0;                   // from one peer to another, past the stack
     std::map<std::string, std::uint64_t> dropped;  // by reason name
     // With podDatapath direct: past the stack, and left to it because conntrack knows their flow.

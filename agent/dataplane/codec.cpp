@@ -21,6 +21,7 @@ static_assert(static_cast<int>(PeerState::quarantined) == WGLAN_PEER_QUARANTINED
 static_assert(static_cast<int>(SteerEndpoint::Kind::outer) == WGLAN_ENDPOINT_OUTER);
 static_assert(static_cast<int>(SteerEndpoint::Kind::reach) == WGLAN_ENDPOINT_REACH);
 static_assert(kMaxPeers == WGLAN_MAX_PEERS);
+static_assert(CloneList::kMost == WGLAN_CLONES);
 
 namespace {
 
@@ -84,6 +85,25 @@ bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint) {
     return true;
 }
 
+wglan_place encode_place(const Endpoint& endpoint) {
+    wglan_place place{};
+    const auto bytes = endpoint.address.mapped();
+    std::copy(bytes.begin(), bytes.end(), place.address);
+    place.port = endpoint.port;
+    return place;
+}
+
+wglan_places encode_clones(const CloneList& list) {
+    wglan_places places{};
+    for (const auto& other : list.others) {
+        if (places.count == WGLAN_CLONES) break;
+        auto& to = places.to[places.count++];
+        to = encode_place(other.endpoint);
+        to.same_way = other.same_way ? 1 : 0;
+    }
+    return places;
+}
+
 void encode_config(const SteerConfig& config, wglan_config& to) {
     to.interface_ifindex = static_cast<__u32>(std::max(0, config.interface_ifindex));
     to.firewall_mark = config.firewall_mark;
@@ -114,6 +134,7 @@ DataplaneCounters decode_counters(std::span<const wglan_stats> cpus) {
         sum.oversized += cpu.oversized;
         sum.events_lost += cpu.events_lost;
         sum.forwarded += cpu.forwarded;
+        sum.cloned += cpu.cloned;
         for (const DropReason& reason : kDropReasons)
             sum.dropped[std::string(reason.name)] += cpu.dropped[reason.number];
     }

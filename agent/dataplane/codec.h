@@ -24,6 +24,9 @@ std::pair<wglan_endpoint_key, wglan_endpoint_key> encode_endpoint(const SteerEnd
 // False: a fragment entry or one of an unknown kind.
 bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint);
 
+wglan_place encode_place(const Endpoint& endpoint);
+wglan_places encode_clones(const CloneList& list);
+
 // Leaves layout version and heartbeat to the caller.
 void encode_config(const SteerConfig& config, wglan_config& to);
 SteerConfig decode_config(const wglan_config& config);

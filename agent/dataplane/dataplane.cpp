@@ -53,6 +53,7 @@ public:
     Result<> remove_peers(const std::vector<PeerId>& ids) override;
     Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
     Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
+    Result<> set_clones(const std::vector<CloneList>& lists) override;
     Result<> heartbeat() override;
     Result<Attachment> attach_uplink(int ifindex, const std::string& name) override;
     Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name, bool direct) override;
@@ -217,6 +218,10 @@ Result<std::vector<Attachment>> BpfDataplane::attachments() {
 
 Result<> BpfDataplane::set_config(const SteerConfig& config) {
     return with_maps([&](SteeringMaps& maps) { return maps.set_config(config); });
+}
+
+Result<> BpfDataplane::set_clones(const std::vector<CloneList>& lists) {
+    return with_maps([&](SteeringMaps& maps) { return maps.set_clones(lists); });
 }
 
 Result<> BpfDataplane::heartbeat() {

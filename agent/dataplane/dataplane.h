@@ -45,6 +45,7 @@ struct DataplaneCounters {
     std::uint64_t mss_clamped = 0, packet_too_big = 0;
     std::uint64_t oversized = 0;  // larger than the MTU, but may be fragmented: steered whole
     std::uint64_t events_lost = 0;
+    std::uint64_t cloned = 0;     // handshake initiations, sent to another place too
     std::uint64_t forwarded = 0;  // from one peer to another, past the stack; those are in steered too
     std::map<std::string, std::uint64_t> dropped;         // by reason name (maps/names.h), zeros included
     std::uint64_t direct_sent = 0, direct_delivered = 0;  // past the stack; those sent are in steered too
@@ -83,6 +84,8 @@ public:
     virtual Result<> remove_peers(const std::vector<PeerId>& ids) = 0;
     virtual Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints) = 0;
     virtual Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) = 0;
+    // The whole set; initiations to other endpoints are not cloned.
+    virtual Result<> set_clones(const std::vector<CloneList>& lists) = 0;
     // Tells the programs that an agent is alive (see agent.orphanAfter).
     virtual Result<> heartbeat() = 0;
 

@@ -124,6 +124,13 @@ void ExactTable<Key>::put(std::span<const Key> keys, std::span<const wglan_route
 }
 
 template <class Key>
+void ExactTable<Key>::doubt() {
+    if (!on()) return;
+    turn_off("a write to the trie failed");
+    refill_ = true;
+}
+
+template <class Key>
 void ExactTable<Key>::remove(const Key& key) {
     if (!on()) return;
     if (bpf_map_delete_elem(inner_.get(), &key) != 0) {

@@ -33,6 +33,8 @@ public:
     // After the trie has them.
     void put(std::span<const Key> keys, std::span<const wglan_route> values);
     void remove(const Key& key);
+    // The trie may hold what isn't here: off until all routes are handed over again.
+    void doubt();
 
 private:
     static constexpr std::size_t kLengths = sizeof(Key::address) * 8 + 1;

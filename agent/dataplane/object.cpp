@@ -49,6 +49,7 @@ Result<Tables> make_tables(Open open) {
     if (taken) taken = take("wglan_config", tables.config);
     if (taken) taken = take("wglan_stats", tables.stats);
     if (taken) taken = take("wglan_pstats", tables.peer_stats);
+    if (taken) taken = take("wglan_clones", tables.clones);
     if (!taken) return Failure(taken.error());
     return tables;
 }
@@ -68,7 +69,7 @@ bool sizes_match(const PerCpuTable<Key, Value>& table) {
 bool is_our_layout(const Tables& tables) {
     if (!sizes_match(tables.route4) || !sizes_match(tables.route6) || !sizes_match(tables.peers) ||
         !sizes_match(tables.endpoints) || !sizes_match(tables.config) || !sizes_match(tables.stats) ||
-        !sizes_match(tables.peer_stats))
+        !sizes_match(tables.peer_stats) || !sizes_match(tables.clones))
         return false;
     const auto config = tables.config.get(0);
     return config && config->layout_version == WGLAN_LAYOUT_VERSION;

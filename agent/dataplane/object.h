@@ -33,6 +33,7 @@ struct Tables {
     Table<__u32, wglan_config> config;
     PerCpuTable<__u32, wglan_stats> stats;
     PerCpuTable<__u32, wglan_peer_stats> peer_stats;
+    Table<wglan_place, wglan_places> clones;
 };
 
 // Opens the pinned maps; not_found if one is missing, unsupported if one has another definition or the

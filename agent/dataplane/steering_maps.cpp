@@ -86,8 +86,6 @@ Result<DataplaneState> SteeringMaps::read() {
     ipv4_.most = ipv6_.most = 0;
     for (const auto& [prefix, route] : state->routes)
         ++(prefix.family() == Family::v4 ? ipv4_.most : ipv6_.most);
-    if (ipv4_.exact.wants_all(ipv4_.most)) count_all(ipv4_);
-    if (ipv6_.exact.wants_all(ipv6_.most)) count_all(ipv6_);
     return state;
 }
 
@@ -100,12 +98,15 @@ Result<> SteeringMaps::set_config(const SteerConfig& config) {
     return tables_->config.put(0, encoded);
 }
 
+// The tables beside the tries are made here: nobody waits for a heartbeat.
 Result<> SteeringMaps::heartbeat() {
     live_.heartbeat();
+    if (ipv4_.exact.wants_all(ipv4_.most)) count_all(ipv4_);
+    if (ipv6_.exact.wants_all(ipv6_.most)) count_all(ipv6_);
     return {};
 }
 
-// Only when there may be many: a whole dump.
+// A whole dump.
 template <class Key>
 void SteeringMaps::count_all(RouteTables<Key>& tables) {
     const auto entries = tables.trie->dump();
@@ -125,12 +126,11 @@ Result<> SteeringMaps::put(RouteTables<Key>& tables, const std::vector<Key>& key
                            const std::vector<wglan_route>& values) {
     if (keys.empty()) return {};
     if (auto put = tables.trie->put_all(keys, values); !put) {
-        if (tables.exact.on()) count_all(tables);  // part of them may be in
+        tables.exact.doubt();  // part of them may be in
         return put;
     }
     tables.exact.put(keys, values);
     tables.most += keys.size();
-    if (tables.exact.wants_all(tables.most)) count_all(tables);
     return {};
 }
 
@@ -224,6 +224,34 @@ Result<> SteeringMaps::remove_endpoints(const std::vector<SteerEndpoint>& endpoi
         if (auto removed = tables_->endpoints.remove(whole); !removed) return removed;
         if (used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
         if (auto removed = tables_->endpoints.remove(fragment); !removed) return removed;
+    }
+    return {};
+}
+
+Result<> SteeringMaps::set_clones(const std::vector<CloneList>& lists) {
+    if (!clones_known_) {
+        const auto entries = tables_->clones.dump();
+        if (!entries) return Failure(entries.error());
+        for (const auto& [key, value] : *entries)
+            if (auto removed = tables_->clones.remove(key); !removed) return removed;
+        clones_known_ = true;
+    }
+    std::map<Endpoint, CloneList> wanted;
+    for (const CloneList& list : lists)
+        if (!list.others.empty()) wanted.emplace(list.used, list);
+    for (auto old = clones_.begin(); old != clones_.end();) {
+        if (wanted.contains(old->first)) {
+            ++old;
+            continue;
+        }
+        if (auto removed = tables_->clones.remove(encode_place(old->first)); !removed) return removed;
+        old = clones_.erase(old);
+    }
+    for (auto& [used, list] : wanted) {
+        const auto there = clones_.find(used);
+        if (there != clones_.end() && there->second == list) continue;
+        if (auto put = tables_->clones.put(encode_place(used), encode_clones(list)); !put) return put;
+        clones_.insert_or_assign(used, std::move(list));
     }
     return {};
 }

@@ -2,6 +2,7 @@
 // Reads and writes what the programs decide by: routes, peers, endpoints, settings.
 #pragma once
 
+#include <map>
 #include <set>
 #include <vector>
 
@@ -33,6 +34,7 @@ public:
     Result<> remove_peers(const std::vector<PeerId>& ids);
     Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints);
     Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints);
+    Result<> set_clones(const std::vector<CloneList>& lists);
 
 private:
     // The routes of one family, in the trie and beside it.
@@ -59,6 +61,8 @@ private:
     RouteTables<wglan_key4> ipv4_;
     RouteTables<wglan_key6> ipv6_;
     std::set<SteerEndpoint> endpoints_;  // mirrors wglan_endpts: when does a fragment entry go?
+    std::map<Endpoint, CloneList> clones_;
+    bool clones_known_ = false;  // else wglan_clones may hold a predecessor's
 };
 
 }  // namespace wglan

@@ -55,6 +55,20 @@ struct SteerEndpoint {
 };
 
 // Settings that the programs read from wglan_config.
+// Where initiations of a peer that is looked for go besides the endpoint that WireGuard uses. All are of one
+// family.
+struct CloneList {
+    static constexpr std::size_t kMost = 8;
+    struct Place {
+        Endpoint endpoint;
+        bool same_way = false;  // by the same device and next hop as `used`
+        friend bool operator==(const Place&, const Place&) = default;
+    };
+    Endpoint used;
+    std::vector<Place> others;  // at most kMost count
+    friend bool operator==(const CloneList&, const CloneList&) = default;
+};
+
 struct SteerConfig {
     int interface_ifindex = 0;      // wglan0; 0 = none, nothing can be redirected
     std::uint16_t listen_port = 0;  // host order

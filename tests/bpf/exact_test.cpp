@@ -45,6 +45,7 @@ protected:
             routes.push_back(route_to("fd20:" + std::to_string(i) + "::/32"));
         }
         ASSERT_TRUE(maps().put_routes(routes));
+        ASSERT_TRUE(maps().heartbeat());
     }
     SteeringMaps& maps() { return *maps_; }
 
@@ -110,8 +111,8 @@ TEST_F(Exact, AnAdoptersTablesAreMadeFromTheTries) {
     put_many(60);
     auto next = SteeringMaps::open(object(), kFrom);
     ASSERT_TRUE(next);
-    const auto state = next->read();
-    ASSERT_TRUE(state);
+    ASSERT_TRUE(next->read());
+    ASSERT_TRUE(next->heartbeat());
     EXPECT_EQ(listed(lengths()), (std::vector{24, 16}));
     EXPECT_EQ(verdict("10.20.5.9"), kRedirect);
 }
@@ -146,6 +147,7 @@ TEST_F(Exact, AnswersAsTheTriesDo) {
             present.insert(prefix);
         }
         ASSERT_TRUE(maps().put_routes(put));
+        ASSERT_TRUE(maps().heartbeat());
         std::vector<Prefix> gone;
         for (const Prefix& prefix : present)
             if (any(6) == 0) gone.push_back(prefix);

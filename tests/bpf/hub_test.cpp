@@ -142,14 +142,17 @@ TEST_F(Hub, DropsTunnelInTunnel) {
     EXPECT_EQ(counters().dropped.at("tunnel_in_tunnel"), 1U);
 }
 
-// Any bytes: a verdict that exists, nobody sent on who isn't between two peers, nothing altered that isn't a SYN.
+// Any bytes: a verdict that exists, nobody sent on who isn't between two peers, nothing altered that isn't a
+// SYN.
 TEST_F(Hub, HoldsForAnyBytes) {
     std::mt19937 random(20261121);  // fixed: a failure can be seen again
     const auto pick = [&](std::size_t most) {
         return std::uniform_int_distribution<std::size_t>(0, most)(random);
     };
-    const auto is_peers = [](const Bytes& b, std::size_t at4, std::size_t at6, std::uint8_t net4, std::uint8_t net6) {
-        if (b.size() >= 20 && b[0] >> 4U == 4) return b[at4] == (net4 == 8 ? 8 : 10) && b[at4 + 1] == (net4 == 8 ? 0 : net4);
+    const auto is_peers = [](const Bytes& b, std::size_t at4, std::size_t at6, std::uint8_t net4,
+                             std::uint8_t net6) {
+        if (b.size() >= 20 && b[0] >> 4U == 4)
+            return b[at4] == (net4 == 8 ? 8 : 10) && b[at4 + 1] == (net4 == 8 ? 0 : net4);
         return b.size() >= 40 && (net6 == 0 ? b[at6] == 0x20 : b[at6] == 0xfd && b[at6 + 1] == net6);
     };
     std::vector<Bytes> seeds;
@@ -157,7 +160,8 @@ TEST_F(Hub, HoldsForAnyBytes) {
         seeds.push_back(between(family).bytes());
         seeds.push_back(between(family, tcp(TcpFlags::ack, {}, filler(100)), 6).bytes());
         seeds.push_back(between(family, icmp(family == 0 ? 8 : 128), family == 0 ? 1 : 58).bytes());
-        seeds.push_back(between(family, icmp(family == 0 ? 3 : 1, 0, Bytes{0, 0, 0, 0} + between(family).bytes()),
+        seeds.push_back(between(family,
+                                icmp(family == 0 ? 3 : 1, 0, Bytes{0, 0, 0, 0} + between(family).bytes()),
                                 family == 0 ? 1 : 58)
                             .bytes());
     }

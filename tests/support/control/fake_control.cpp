@@ -65,8 +65,8 @@ StatusView sample_status() {
         {3, "wglan0", Attachment::Hook::tc_ingress, Attachment::Kind::tcx, "wglan_tun_in"}};
     view.steering.prefixes4 = 4;
     view.steering.prefixes6 = 2;
-    view.steering.counters = {
-        12000, 345, 99000, 7, 2, 11, {{"peer_down", 5}, {"quarantined", 0}, {"loop", 1}}};
+    view.steering.counters = {12000, 345, 99000, 7,
+                              2,     3,   11,    {{"peer_down", 5}, {"quarantined", 0}, {"loop", 1}}};
     view.steering.guard.enabled = true;
     view.steering.guard.handshakes_per_s = 50;
     GuardPlace guarded;

@@ -33,7 +33,7 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
  "steering":{"attachments":[{"interface":"eth0","hook":"tc-egress","kind":"tcx","program":"wglan_egress"}],
              "podDatapath":"host","prefixes":{"ipv4":4,"ipv6":2},
              "counters":{"steered":12345,"passed":99000,"dropped":{"loop":1,"peer_down":5,"quarantined":0},
-                         "mssClamped":7,"packetTooBig":2,"forwarded":11,
+                         "mssClamped":7,"packetTooBig":2,"forwarded":11,"handshakesCloned":3,
                          "direct":{"sent":0,"delivered":0,"known":0}},
              "guard":{"enabled":true,"handshakesPerSecond":50,"interfaces":[
                 {"interface":"eth0","mode":"tc","note":"another XDP program (filter, id 9) is there"}]}},

@@ -96,6 +96,7 @@ void Steering::fill() {
     must(dataplane_->put_peers(peers));
     must(dataplane_->put_endpoints(endpoints));
     must(dataplane_->put_routes(routes));
+    must(dataplane_->heartbeat());  // makes the tables beside the tries
 }
 
 Result<UniqueFd> Steering::program_at(const std::string& device, bool egress) {
