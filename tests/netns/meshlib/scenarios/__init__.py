@@ -16,6 +16,7 @@ from . import (
     routes,
     services,
     settings,
+    storm,
     watching,
 )
 
@@ -34,5 +35,6 @@ __all__ = [
     "routes",
     "services",
     "settings",
+    "storm",
     "watching",
 ]
