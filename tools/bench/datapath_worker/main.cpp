@@ -169,6 +169,12 @@ private:
         throw std::runtime_error("no such kind of change");
     }
 
+    Json load(const Json& request) {
+        const unsigned rounds = request.at("rounds");
+        return request.at("singly").get<bool>() ? load_map_singly(steering(), family_of(request), rounds)
+                                                : load_map(steering(), family_of(request), rounds);
+    }
+
     // Our program on that hook of the device; with "hook" "" an empty one.
     Json program(const Json& request) {
         const std::string device = request.at("device"), hook = request.at("hook");
@@ -212,6 +218,7 @@ private:
         {"direct", &Worker::direct},
         {"unsteer", bound(&Worker::unsteer)},
         {"change", bound(&Worker::change)},
+        {"load", bound(&Worker::load)},
         {"program", bound(&Worker::program)},
         {"tcp", &Worker::tcp},
         {"flush", &Worker::flush},
