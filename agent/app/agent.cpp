@@ -19,7 +19,7 @@ constexpr Milliseconds kPredecessorLeaves{1500};
 // What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
 // costs one look at them in this time.
 constexpr Milliseconds kRouteLooks{500}, kRouteLooksMost{10000};
-constexpr Milliseconds kHostLooksMost{60};     // uplinks are followed within 100 ms
+constexpr Milliseconds kHostLooksMost{25};     // uplinks are followed within 100 ms
 constexpr Milliseconds kDriftLooksMost{1000};  // what is ours is back within 2 s
 
 Result<std::unique_ptr<WireGuard>> choose_backend(const Config& config, Netlink& netlink) {
