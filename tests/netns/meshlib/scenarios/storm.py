@@ -193,3 +193,54 @@ def lost_netlink_events_are_made_up_for(mesh: Mesh) -> None:
 def _is_uplink(node: Node, device: str) -> bool:
     places = node.wglanctl_json("status")["steering"]["attachments"]
     return any(place["interface"] == device and place["hook"] == "tc-egress" for place in places)
+
+
+@scenario()
+def full_tables_are_announced(mesh: Mesh) -> None:
+    """A warning at 80 % of bpf.maxRoutes; beyond it what is in stays in; a larger one loses no packet."""
+    one, two = mesh.nodes
+    room = 1024
+
+    def peers(count: int) -> list[dict[str, object]]:
+        return [
+            {
+                "name": f"gateway{first}",
+                "publicKey": base64.b64encode(bytes([first // 500 + 1]) * 31 + b"\x42").decode(),
+                "prefixes": [_prefix(number) for number in range(first, min(first + 500, count))],
+            }
+            for first in range(0, count, 500)
+        ]
+
+    def restart_with(room: int) -> None:
+        mesh.reconfigure(one, [{"op": "add", "path": "/bpf", "value": {"maxRoutes": room}}])
+        one.agent_kill()
+        one.agent_start()
+        one.wait_ready(1)
+
+    def warnings() -> str:
+        return " ".join(one.wglanctl_json("status")["warnings"])
+
+    restart_with(room)
+    with mesh.stream(one, two, two.addresses.ipv4) as stream:
+        for count, said in (
+            (room * 7 // 10, ""),
+            (room * 8 // 10, "IPv4 prefixes is more than 80 % full"),
+            (room * 12 // 10, "no room for some prefixes"),
+        ):
+            mesh.reconfigure(one, [{"op": "add", "path": "/discovery/static", "value": peers(count)}])
+            least = min(count, room * 9 // 10)
+            eventually(lambda: _steered(one) >= least, f"{count} prefixes aren't there", timeout=5)  # noqa: B023
+            eventually(
+                lambda: said in warnings() and bool(said) == ("prefixes" in warnings()),  # noqa: B023
+                f"{count} of {room}: the status says something else",
+                timeout=5,
+            )
+            check(said in mesh.log(one), f"{count} of {room}: the log says nothing")
+            check(_steered(one) <= room, f"{_steered(one)} of {room} are steered")
+            print(f"{count} of {room}: {_steered(one)} steered; {warnings() or 'nothing to say'}")
+            mesh.expect_ping(one, two.addresses.ipv6)
+        restart_with(4096)
+        eventually(lambda: _steered(one) >= room * 12 // 10, "there is room, and no use of it", timeout=5)
+        check("prefixes" not in warnings(), warnings())
+    print(stream.outcome)
+    check(stream.outcome.lost == 0, str(stream.outcome))
