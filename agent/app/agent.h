@@ -119,6 +119,7 @@ private:
     // agent_views.cpp
     void look_now();
     std::vector<PeerView> peer_views() const;
+    std::map<Prefix, std::string> routes_in_force();
     SteeringView steering_view();
     Result<ExplainState> explain_state(const ExplainRequest& request);
     void confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer);
