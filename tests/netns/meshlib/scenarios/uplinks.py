@@ -230,11 +230,8 @@ def programs_of_others_stay(mesh: Mesh) -> None:
 
 def _taken_away_by_hand(mesh: Mesh, node: Node) -> None:
     """Each program of ours, by `bpftool link detach`."""
-    for device, hook, name in (
-        ("eth0", "egress", _EGRESS),
-        ("wglan0", "ingress", "wglan_tun_in"),
-        ("wglan0", "egress", "wglan_tun_out"),
-    ):
+    for device, hook in (("eth0", "egress"), ("wglan0", "ingress"), ("wglan0", "egress")):
+        (name,) = (name for name in _order(node, device, hook) if name.startswith("wglan_"))
         repairs = mesh.metric(node, "wglan_drift_repairs_total")
         pinned = node.run("sh", "-c", "ls /sys/fs/bpf/wglan/links").stdout.split()
         index = mesh.ifindex(node, device)
