@@ -16,6 +16,11 @@ namespace wglan {
 namespace {
 
 constexpr Milliseconds kPredecessorLeaves{1500};
+// What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
+// costs one look at them in this time.
+constexpr Milliseconds kRouteLooks{500}, kRouteLooksMost{10000};
+constexpr Milliseconds kHostLooksMost{25};     // uplinks are followed within 100 ms
+constexpr Milliseconds kDriftLooksMost{1000};  // what is ours is back within 2 s
 
 Result<std::unique_ptr<WireGuard>> choose_backend(const Config& config, Netlink& netlink) {
     const LinkMaker links{[&netlink](const std::string& name) { return netlink.create_wireguard(name); },
@@ -54,7 +59,9 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       minute_timer_(io),
       retry_timer_(io),
       remember_timer_(io),
-      routes_timer_(io),
+      route_looks_(io, {kRouteLooks, kRouteLooksMost}, [this] { look_at_routes(); }),
+      host_looks_(io, {Milliseconds(0), kHostLooksMost}, [this] { look_at_host(); }),
+      drift_looks_(io, {Milliseconds(0), kDriftLooksMost}, [this] { look_for_drift(); }),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
     settings_.file = input_.file;
     settings_.loaded = system_clock().unix_now();
@@ -141,7 +148,7 @@ Result<> Agent::open_adapters() {
     auto netlink = make_netlink();
     if (!netlink) return fail_with(netlink, "open netlink");
     netlink_ = std::move(*netlink);
-    auto monitor = make_netlink_monitor();
+    auto monitor = make_netlink_monitor(netlink_->port());
     if (!monitor) return fail_with(monitor, "watch netlink");
     monitor_ = std::move(*monitor);
     auto backend = choose_backend(config_, *netlink_);
@@ -292,8 +299,7 @@ void Agent::on_netlink() {
             auto events = monitor_->read_events();
             if (!events) {
                 spdlog::warn("netlink events: {}", events.error().message());
-                facts_dirty_ = checking_drift_ = true;
-                mark_dirty();
+                look_at_everything_later();
             } else {
                 for (const NetlinkEvent& event : *events) {
                     const bool own =
@@ -302,33 +308,39 @@ void Agent::on_netlink() {
                     const bool ours = event.route && event.route->protocol == kRouteProtocol;
                     switch (event.what) {
                         case NetlinkEvent::What::overrun:
-                            facts_dirty_ = checking_drift_ = true;
+                            look_at_everything_later();
                             break;
                         case NetlinkEvent::What::link:
                             look_at_routes_later();
                             [[fallthrough]];
                         case NetlinkEvent::What::address:
-                            (own ? checking_drift_ : facts_dirty_) = true;
+                            (own ? drift_looks_ : host_looks_).ask();
                             break;
                         case NetlinkEvent::What::neighbour:
                             if (route_health_.watched().contains({event.ifindex, event.neighbour}))
                                 look_at_routes_later();
                             break;
                         case NetlinkEvent::What::route:
-                            if (default_route) facts_dirty_ = true;
+                            if (default_route) host_looks_.ask();
                             if (!ours && observed_.steer_routes.contains(event.route->prefix))
                                 look_at_routes_later();
                             // What a plan of ours took away isn't there any more.
                             if (ours && event.removed &&
                                 observed_.routes.contains({event.route->prefix, event.route->type}))
-                                checking_drift_ = true;
+                                drift_looks_.ask();
                             break;
                     }
                 }
-                if (facts_dirty_ || checking_drift_) mark_dirty();
             }
             on_netlink();
         });
+}
+
+// Nobody knows what was missed.
+void Agent::look_at_everything_later() {
+    host_looks_.ask();
+    drift_looks_.ask();
+    look_at_routes_later();
 }
 
 void Agent::observe_peers(const WgDevice& device) {
@@ -370,8 +382,9 @@ void Agent::stop() {
     names_.stop();
     packet_monitor_.stop();
     for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
-                         &retry_timer_, &remember_timer_, &routes_timer_})
+                         &retry_timer_, &remember_timer_})
         timer->cancel();
+    for (PacedWork* looks : {&route_looks_, &host_looks_, &drift_looks_}) looks->cancel();
     if (monitor_stream_) {
         boost::system::error_code ignored;
         monitor_stream_->close(ignored);

@@ -18,6 +18,7 @@
 #include "agent/app/guard_keeper.h"
 #include "agent/app/kernel.h"
 #include "agent/app/names.h"
+#include "agent/app/pace.h"
 #include "agent/app/packet_monitor.h"
 #include "agent/app/route_health.h"
 #include "agent/app/secrets.h"
@@ -68,6 +69,7 @@ private:
     void start_sources();
     void watch_netlink();
     void on_netlink();
+    void look_at_everything_later();
     void on_source(SourceUpdate update);
     bool forgive(const IdentityKey& identity);
     void phase(const char* name, SteadyTime since);
@@ -81,6 +83,8 @@ private:
     void remember_later();
     void look_at_routes_later();
     void look_at_routes();
+    void look_at_host();
+    void look_for_drift();
 
     // agent_reconcile.cpp: from news to plans
     void mark_dirty();      // everything is to be looked at again
@@ -115,6 +119,7 @@ private:
     // agent_views.cpp
     void look_now();
     std::vector<PeerView> peer_views() const;
+    std::map<Prefix, std::string> routes_in_force();
     SteeringView steering_view();
     Result<ExplainState> explain_state(const ExplainRequest& request);
     void confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer);
@@ -155,8 +160,7 @@ private:
     HostFacts facts_;
     RouteHealth route_health_;
     std::map<Prefix, std::string> overridden_;  // prefixes whose route leads nowhere, and why
-    SteadyTime routes_seen_{};
-    std::vector<IpAddress> depended_on_;  // of the discovery services
+    std::vector<IpAddress> depended_on_;        // of the discovery services
     MergeResult merged_;
     Observed observed_;
     Record own_record_;  // as last published
@@ -172,14 +176,14 @@ private:
     bool one_put_ = false;         // records were put since the last merge
     bool poll_pending_ = false;
     bool remember_pending_ = false;
-    bool routes_pending_ = false;
+    bool routes_judged_ = false;  // otherwise than before: the next plan follows from that
     bool stopped_ = false;
     bool first_reconcile_done_ = false;
     std::map<std::string, Refusal> source_refusals_;  // by source and peer
     std::vector<std::string> errors_, host_warnings_, capacity_warnings_;
 
-    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_,
-        routes_timer_;
+    Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
+    PacedWork route_looks_, host_looks_, drift_looks_;  // what events of the kernel ask for
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
     Backoff retry_;
 

@@ -246,7 +246,9 @@ void Agent::reconcile() {
     if (!reconcile_one()) reconcile_all();
     if (!first_reconcile_done_) return;
     if (guard_.looked()) keep_guard(look, repairing);
-    reconcile_times_.observe(std::chrono::duration<double>(system_clock().now() - since).count());
+    const SteadyTime::duration took = system_clock().now() - since;
+    reconcile_times_.observe(std::chrono::duration<double>(took).count());
+    if (std::exchange(routes_judged_, false)) route_looks_.took(took);
     remember_later();
 }
 
@@ -284,11 +286,13 @@ bool Agent::reconcile_one() {
 }
 
 void Agent::reconcile_all() {
-    all_dirty_ = false;
+    const bool facts_alone = !std::exchange(all_dirty_, false) && facts_dirty_ && !one_put_ &&
+                             !merge_dirty_ && !checking_drift_ && observed_valid_;
     if (facts_dirty_ && !refresh_facts()) {
         retry_later();
         return;
     }
+    if (facts_alone && !merge_dirty_) return;  // nothing that counts has changed
     refresh_record();
     const bool repairing = checking_drift_ && observed_valid_ && first_reconcile_done_;
     if (checking_drift_ || !observed_valid_) {

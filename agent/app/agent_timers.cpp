@@ -19,8 +19,7 @@ constexpr Milliseconds kQuickCheck{1500};
 constexpr Milliseconds kGuardStarts{300};  // a predecessor's goes on; peers that wait for us come first
 constexpr Seconds kDriftCheck{60};
 constexpr Milliseconds kRememberAfter{100};
-// A CNI that writes thousands of routes costs one look at them in this time.
-constexpr Milliseconds kRouteLooks{500};
+constexpr std::size_t kLoggedFaults = 20;  // of one look
 
 }  // namespace
 
@@ -115,20 +114,24 @@ void Agent::every_minute() {
 }
 
 void Agent::look_at_routes_later() {
-    if (routes_pending_ || stopped_ || config_.steering.routes != RouteForm::automatic) return;
-    routes_pending_ = true;
-    const auto since = std::chrono::duration_cast<Milliseconds>(system_clock().now() - routes_seen_);
-    routes_timer_.expires_after(since >= kRouteLooks ? Milliseconds(5) : kRouteLooks - since);
-    routes_timer_.async_wait([this](const boost::system::error_code& error) {
-        if (error || stopped_) return;
-        routes_pending_ = false;
-        look_at_routes();
-    });
+    if (config_.steering.routes == RouteForm::automatic) route_looks_.ask();
+}
+
+// Devices, addresses and gateways: what is an uplink, what is published.
+void Agent::look_at_host() {
+    facts_dirty_ = true;
+    debounce_.cancel();
+    reconcile();
+}
+
+void Agent::look_for_drift() {
+    checking_drift_ = all_dirty_ = true;
+    debounce_.cancel();
+    reconcile();
 }
 
 // Where somebody's route for a peer's prefix leads nowhere, ours takes its place until it is mended.
 void Agent::look_at_routes() {
-    routes_seen_ = system_clock().now();
     const auto routes = netlink_->routes();
     const auto links = netlink_->links();
     const auto neighbours = netlink_->neighbours();
@@ -137,15 +140,18 @@ void Agent::look_at_routes() {
         return;
     }
     auto faults = route_health_.judge(routed_prefixes(), *routes, *links, *neighbours);
+    std::size_t worse = 0, better = 0;
     for (const auto& [prefix, fault] : faults)
-        if (!overridden_.contains(prefix))
+        if (!overridden_.contains(prefix) && ++worse <= kLoggedFaults)
             spdlog::warn("the route of {} leads nowhere ({}): overriding it", prefix.to_string(), fault);
+    if (worse > kLoggedFaults) spdlog::warn("... and {} routes more", worse - kLoggedFaults);
     for (const auto& [prefix, fault] : overridden_)
-        if (!faults.contains(prefix))
+        if (!faults.contains(prefix) && ++better <= kLoggedFaults)
             spdlog::info("the route of {} is sound again or gone: no longer overridden", prefix.to_string());
-    const bool changed = faults != overridden_;
+    if (better > kLoggedFaults) spdlog::info("... and {} routes more", better - kLoggedFaults);
+    routes_judged_ = faults != overridden_;
     overridden_ = std::move(faults);
-    if (changed) mark_dirty();
+    if (routes_judged_) mark_dirty();
 }
 
 // The cache is written a little later in any case: a burst of changes is remembered once.

@@ -116,8 +116,32 @@ StatusView Agent::status() {
     return view;
 }
 
+// Of each prefix in the main table the route of the least metric, as text; of several next hops the first.
+std::map<Prefix, std::string> Agent::routes_in_force() {
+    const auto routes = netlink_->routes();
+    const auto links = netlink_->links();
+    if (!routes || !links) return {};
+    std::map<int, std::string> names;
+    for (const Link& link : *links) names.emplace(link.ifindex, link.name);
+    std::map<Prefix, const Route*> best;
+    for (const Route& route : *routes) {
+        const auto [it, fresh] = best.emplace(route.prefix, &route);
+        if (!fresh && route.metric < it->second->metric) it->second = &route;
+    }
+    std::map<Prefix, std::string> texts;
+    for (const auto& [prefix, route] : best) {
+        std::string text = route->type == RouteType::unreachable ? "unreachable"
+                           : route->type == RouteType::blackhole ? "blackhole"
+                           : route->type == RouteType::other     ? "prohibited"
+                                                                 : "dev " + names[route->ifindex];
+        texts.emplace(prefix, route->gateway ? "via " + route->gateway->to_string() + " " + text : text);
+    }
+    return texts;
+}
+
 RoutesView Agent::routes() {
     RoutesView view;
+    const auto in_force = routes_in_force();
     std::map<Prefix, const OwnedPrefix*> owned;
     std::map<PeerId, std::string> names;
     for (const Peer& peer : merged_.peers)
@@ -137,6 +161,8 @@ RoutesView Agent::routes() {
         if (const auto it = owned.find(prefix); it != owned.end() && route.action == SteerAction::steer) {
             row.source = it->second->source;
             row.cls = it->second->cls;
+            if (const auto found = in_force.find(prefix); found != in_force.end())
+                row.kernel_route.in_force = found->second;
             const auto kernel = observed_.routes.find({prefix, RouteType::unicast});
             if (kernel != observed_.routes.end()) {
                 row.kernel_route.state = KernelRouteView::State::present;
@@ -147,6 +173,8 @@ RoutesView Agent::routes() {
                     row.kernel_route.overrides = true;
                     row.kernel_route.fault = fault->second;
                 }
+                if (row.kernel_route.overrides && !prefix.is_host())
+                    row.kernel_route.in_force = "dev " + config_.interface.name;
             }
         }
         view.routes.push_back(std::move(row));

@@ -26,7 +26,9 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
     if (!links) return fail_with(links, "list links");
     auto addresses = netlink.addresses();
     if (!addresses) return fail_with(addresses, "list addresses");
-    auto routes = netlink.routes();
+    // Those alone: with host-gw CNIs there are thousands, and the next hop of a pod route is a peer's
+    // address.
+    const auto routes = netlink.default_routes();
     if (!routes) return fail_with(routes, "list routes");
 
     HostFacts facts;
@@ -59,8 +61,6 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
     }
     std::sort(facts.all_addresses.begin(), facts.all_addresses.end());
     std::sort(facts.networks.begin(), facts.networks.end());
-    // Those of default routes alone: with host-gw CNIs the next hop of a pod route is a peer's address.
-    std::erase_if(*routes, [](const Route& route) { return !route.prefix.is_default(); });
     facts.gateways = gateways(*routes);
     if (config.steering.direct)
         facts.pods =

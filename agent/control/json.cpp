@@ -131,7 +131,8 @@ Json route_json(const RouteView& route) {
               {"form", !present           ? ""
                        : kernel.overrides ? "override"
                                           : "backup"},
-              {"fault", kernel.fault}}}};
+              {"fault", kernel.fault},
+              {"inForce", kernel.in_force}}}};
 }
 
 }  // namespace

@@ -113,6 +113,7 @@ struct KernelRouteView {
     std::string device;
     bool overrides = false;  // its halves are there too, and win over anybody's route
     std::string fault;       // of the route that is overridden; "" = it is by configuration
+    std::string in_force;    // what wins for the whole prefix, whoever made it: "via A dev D"; "" = none
 };
 
 struct RouteView {

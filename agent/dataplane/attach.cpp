@@ -24,7 +24,7 @@ constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr __u32 kBefore = 1U << 3, kAfter = 1U << 4;  // BPF_F_BEFORE, BPF_F_AFTER
 constexpr __u32 kTcxLink = 11;                        // BPF_LINK_TYPE_TCX
 
-constexpr char kProgramPrefix[] = "wglan_";
+constexpr char kProgramPrefix[] = "wglan_", kUplinkPrograms[] = "wglan_egress";
 
 bpf_attach_type attach_type(Attachment::Hook hook) {
     return hook == Attachment::Hook::tc_egress ? kTcxEgress : kTcxIngress;
@@ -222,7 +222,7 @@ Result<std::vector<FoundAttachment>> Attacher::find() const {
     return found;
 }
 
-Result<> Attacher::update_all(const std::vector<Program>& programs) {
+Result<> Attacher::update_all(const std::vector<Program>& programs, bool uplinks_first) {
     auto found = find();
     if (!found) return Failure(found.error());
     for (const FoundAttachment& old : *found) {
@@ -238,6 +238,8 @@ Result<> Attacher::update_all(const std::vector<Program>& programs) {
                 return Failure(replaced.error());
             continue;
         }
+        // A program can't be at one hook twice: attach() puts ours into the other place, then drops this one.
+        if (name.starts_with(kUplinkPrograms) && old.pin != pin_name(ifindex, hook, uplinks_first)) continue;
         const auto fd = open_pin(links_ + "/" + old.pin);
         if (!fd) return Failure(fd.error());
         if (bpf_link_update(fd->get(), program->fd, nullptr) != 0)

@@ -53,8 +53,9 @@ public:
     // Ours on both hooks of this device, whatever their program; fine when there is no such device.
     Result<> detach(int ifindex);
     Result<> detach(int ifindex, Attachment::Hook hook);
-    // Puts the program of the same name in the place of each that is attached now.
-    Result<> update_all(const std::vector<Program>& programs);
+    // Puts the program of the same name in the place of each that is attached now; but those of uplinks stay
+    // as they are where they have the wrong place among others, until attach() mends that.
+    Result<> update_all(const std::vector<Program>& programs, bool uplinks_first);
 
     // Ours that are in place on any device, sorted. Names are the programs'.
     Result<std::vector<FoundAttachment>> find() const;

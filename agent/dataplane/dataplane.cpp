@@ -144,7 +144,7 @@ Result<> BpfDataplane::take_over() {
         successor.name = name;
         successors.push_back(std::move(successor));
     }
-    if (auto updated = attacher_->update_all(successors); !updated)
+    if (auto updated = attacher_->update_all(successors, options_.order_first); !updated)
         return fail_with(updated, "take over the running data plane");
     if (object_->maps() == SteerObject::Maps::carried || object_->maps() == SteerObject::Maps::unfilled)
         if (auto exchanged = exchange_maps(options_.pin_path); !exchanged) return exchanged;

@@ -36,6 +36,8 @@ struct RouteMessage {
     std::uint8_t tos = 0;
 };
 Result<RouteMessage> parse_route(Bytes message);
+// By its header alone; what is cut off counts as one, so that parse_route() says what is wrong.
+bool is_default_route(Bytes message);
 
 Request links_request();
 Request link_request(const std::string& name);

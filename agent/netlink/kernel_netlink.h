@@ -13,10 +13,12 @@ class KernelNetlink final : public Netlink {
 public:
     explicit KernelNetlink(Socket socket) : socket_(std::move(socket)) {}
 
+    std::uint32_t port() const override { return socket_.port(); }
     Result<std::vector<Link>> links() override;
     Result<Link> link(const std::string& name) override;
     Result<std::vector<InterfaceAddress>> addresses() override;
     Result<std::vector<Route>> routes(std::uint8_t protocol) override;
+    Result<std::vector<Route>> default_routes() override;
     Result<std::vector<Neighbour>> neighbours() override;
     Result<> probe_neighbour(int ifindex, const IpAddress& address) override;
     Result<Route> route_to(const IpAddress& destination, std::uint32_t mark) override;
@@ -43,8 +45,11 @@ private:
     Result<LinkMessage> query_link(Request request);
     Result<LinkMessage> link_by_index(int ifindex);
     Result<> change(Request request, const std::string& what);
+    enum class Which { all, defaults };
     // IPv4 and IPv6 routes of one table with tos 0; protocol 0 = all.
-    Result<std::vector<RouteMessage>> table(Family family, std::uint32_t table, std::uint8_t protocol);
+    Result<std::vector<RouteMessage>> table(Family family, std::uint32_t table, std::uint8_t protocol,
+                                            Which which = Which::all);
+    Result<std::vector<Route>> main_table(std::uint8_t protocol, Which which);
     // Those of the same prefix and metric.
     Result<std::vector<Route>> competitors(const Route& route);
 

@@ -18,6 +18,8 @@ class Netlink {
 public:
     virtual ~Netlink() = default;
 
+    // Of the socket that asks for changes; another one after an answer that never came.
+    virtual std::uint32_t port() const = 0;
     virtual Result<std::vector<Link>> links() = 0;
     virtual Result<Link> link(const std::string& name) = 0;  // not_found
     virtual Result<std::vector<InterfaceAddress>> addresses() = 0;
@@ -25,6 +27,8 @@ public:
     // listed once for each. Routes of ours (kRouteProtocol) read back as they were asked for:
     // metric 0 = the kernel's default (which IPv6 shows as 1024).
     virtual Result<std::vector<Route>> routes(std::uint8_t protocol = 0) = 0;
+    // Of those the default routes; the others cost next to nothing.
+    virtual Result<std::vector<Route>> default_routes() = 0;
     virtual Result<std::vector<Neighbour>> neighbours() = 0;  // both families
     // Makes the kernel look for it, as a packet to it would.
     virtual Result<> probe_neighbour(int ifindex, const IpAddress& address) = 0;
@@ -78,12 +82,13 @@ class NetlinkMonitor {
 public:
     virtual ~NetlinkMonitor() = default;
     virtual int fd() const = 0;
-    // All that is queued now (at most about 16,000 events a call), in order; our own routes' echoes
-    // included; main table alone. IPv4 routes that the kernel drops along with a link or an
-    // address are not announced by it: look at the routes after such an event.
+    // All that is queued now (at most about 16,000 events a call), in order; main table alone; IPv4 routes
+    // that the kernel drops along with a link or an address are not announced by it: look at the routes after
+    // such an event.
     virtual Result<std::vector<NetlinkEvent>> read_events() = 0;
 };
 
-Result<std::unique_ptr<NetlinkMonitor>> make_netlink_monitor();
+// Changes of routes by the socket of that port (Netlink::port()) are left out; 0 = none.
+Result<std::unique_ptr<NetlinkMonitor>> make_netlink_monitor(std::uint32_t own_port = 0);
 
 }  // namespace wglan

@@ -148,6 +148,11 @@ Request route_request(std::uint16_t type, unsigned flags, const Route& route) {
 
 }  // namespace
 
+bool is_default_route(Bytes message) {
+    const auto info = family_header<rtmsg>(message);
+    return !info || info->rtm_dst_len == 0;
+}
+
 Result<RouteMessage> parse_route(Bytes message) {
     const auto info = family_header<rtmsg>(message);
     if (!info) return tl::unexpected(info.error());

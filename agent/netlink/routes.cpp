@@ -29,12 +29,13 @@ std::uint32_t effective_metric(const Route& route) {
 }  // namespace
 
 Result<std::vector<RouteMessage>> KernelNetlink::table(Family family, std::uint32_t table,
-                                                       std::uint8_t protocol) {
+                                                       std::uint8_t protocol, Which which) {
     std::vector<RouteMessage> routes;
     Request request = routes_request(family, table, protocol);
     auto done = socket_.dump(
         request, [&] { routes.clear(); },
         [&](Bytes message) -> Result<> {
+            if (which == Which::defaults && !is_default_route(message)) return {};
             auto parsed = parse_route(message);
             if (!parsed) return tl::unexpected(parsed.error());
             // A kernel that doesn't filter, or lacks the family, sends more than was asked for.
@@ -52,9 +53,15 @@ Result<std::vector<RouteMessage>> KernelNetlink::table(Family family, std::uint3
 }
 
 Result<std::vector<Route>> KernelNetlink::routes(std::uint8_t protocol) {
+    return main_table(protocol, Which::all);
+}
+
+Result<std::vector<Route>> KernelNetlink::default_routes() { return main_table(0, Which::defaults); }
+
+Result<std::vector<Route>> KernelNetlink::main_table(std::uint8_t protocol, Which which) {
     std::vector<Route> all;
     for (const Family family : {Family::v4, Family::v6}) {
-        auto some = table(family, RT_TABLE_MAIN, protocol);
+        auto some = table(family, RT_TABLE_MAIN, protocol, which);
         if (!some) return tl::unexpected(some.error());
         for (RouteMessage& message : *some) {
             all.insert(all.end(), message.routes.begin(), message.routes.end());

@@ -29,6 +29,7 @@ class Socket {
 public:
     static Result<Socket> open();
 
+    std::uint32_t port() const { return nl_socket_get_local_port(handle_.get()); }
     // Sends with NLM_F_ACK and waits for the acknowledgement, at most 5 s (`timeout`).
     Result<> request(Request& request, const OnMessage& on_message = {});
     // A dump, made again while interrupted. `reset` runs before each try and drops what an earlier

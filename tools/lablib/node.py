@@ -200,7 +200,10 @@ class Node:
         ]
 
     def has_program(self, name: str) -> bool:
-        return (self._programs / name).exists()
+        return self.program(name).exists()
+
+    def program(self, name: str) -> Path:
+        return self._programs / name
 
     def agent_pid(self) -> int | None:
         return self._agent.pid()

@@ -4,4 +4,5 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[3] / "tools"))
+_TOOLS = Path(__file__).resolve().parents[3] / "tools"
+sys.path[:0] = [str(_TOOLS), str(_TOOLS / "bench")]

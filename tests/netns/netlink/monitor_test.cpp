@@ -19,7 +19,10 @@ class Monitor : public test::NetnsTest {
 protected:
     void SetUp() override {
         NetnsTest::SetUp();
-        auto made = make_netlink_monitor();
+        auto netlink = make_netlink();
+        ASSERT_TRUE(netlink) << netlink.error().message();
+        netlink_ = std::move(*netlink);
+        auto made = make_netlink_monitor(netlink_->port());
         ASSERT_TRUE(made) << made.error().message();
         monitor_ = std::move(*made);
     }
@@ -48,6 +51,7 @@ protected:
     }
 
     std::vector<NetlinkEvent> seen_;
+    std::unique_ptr<Netlink> netlink_;
     std::unique_ptr<NetlinkMonitor> monitor_;
 };
 
@@ -112,6 +116,33 @@ TEST_F(Monitor, TellsOfRoutesOfTheMainTable) {
     EXPECT_TRUE(comes([](const NetlinkEvent& event) {
         return event.what == What::route && event.removed && event.route->prefix.to_string() == "10.1.0.0/24";
     }));
+}
+
+TEST_F(Monitor, LeavesOutWhatWeDidToRoutesOurselves) {
+    run("ip link add va type veth peer name vb && ip link set va up && ip link set vb up");
+    const auto device = netlink_->link("va");
+    ASSERT_TRUE(device) << device.error().message();
+    forget();
+    for (const std::string prefix : {"10.3.0.0/24", "10.4.0.0/24", "fd03::/64", "fd04::/64"}) {
+        Route route;
+        route.prefix = *Prefix::parse(prefix);
+        route.ifindex = device->ifindex;
+        route.protocol = kRouteProtocol;
+        ASSERT_TRUE(netlink_->add_route(route));
+        if (prefix.find('3') == std::string::npos) continue;
+        ASSERT_TRUE(netlink_->remove_route(route));
+    }
+    run("ip route del 10.4.0.0/24 && ip -6 route del fd04::/64");
+    for (const char* prefix : {"10.4.0.0/24", "fd04::/64"}) {
+        EXPECT_TRUE(comes([&](const NetlinkEvent& event) {
+            return event.what == What::route && event.removed && event.route->prefix.to_string() == prefix;
+        })) << prefix;
+    }
+    EXPECT_EQ(std::ranges::count_if(seen_,
+                                    [](const NetlinkEvent& event) {
+                                        return event.route && event.route->protocol == kRouteProtocol;
+                                    }),
+              2);
 }
 
 TEST_F(Monitor, NothingQueuedIsNoError) {

@@ -264,5 +264,20 @@ TEST_F(NetlinkRoutes, SaysWhyTheKernelRefuses) {
     EXPECT_EQ(netlink_->remove_route(ownerless).error().kind(), ErrorKind::invalid);
 }
 
+TEST_F(NetlinkRoutes, DefaultRoutesAreThoseOfThemAll) {
+    run("ip route add default dev wg9 metric 7 && ip -6 route add default dev wg9 metric 9");
+    run("ip route add unreachable default metric 4000000000");
+    add(unicast("10.1.0.0/16"));
+    add(unicast("0.0.0.0/1"));
+    add(unicast("::/1"));
+    auto all = netlink_->routes();
+    ASSERT_TRUE(all) << all.error().message();
+    std::erase_if(*all, [](const Route& route) { return !route.prefix.is_default(); });
+    const auto defaults = netlink_->default_routes();
+    ASSERT_TRUE(defaults) << defaults.error().message();
+    EXPECT_EQ(defaults->size(), 3U);
+    EXPECT_EQ(*defaults, *all);
+}
+
 }  // namespace
 }  // namespace wglan

@@ -4,6 +4,7 @@
 #include <netinet/in.h>
 
 #include <cstring>
+#include <thread>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -142,6 +143,21 @@ std::uint64_t Generator::run(std::uint64_t packets) {
         taken_ns += std::uint64_t{options.duration} * static_cast<std::uint64_t>(part);
     }
     return taken_ns;
+}
+
+std::uint64_t Generator::run_at(std::uint64_t packets_a_second, std::chrono::milliseconds time) {
+    constexpr auto kPause = std::chrono::milliseconds(20);
+    const auto start = std::chrono::steady_clock::now();
+    std::uint64_t sent = 0;
+    for (auto now = start; now < start + time;) {
+        std::this_thread::sleep_until(now + kPause);
+        now = std::chrono::steady_clock::now();
+        const std::chrono::duration<double> passed = now - start;
+        const auto due = static_cast<std::uint64_t>(passed.count() * static_cast<double>(packets_a_second));
+        run(due - sent);
+        sent = due;
+    }
+    return sent;
 }
 
 }  // namespace wglan::bench

@@ -2,6 +2,7 @@
 // Live frames: BPF_PROG_TEST_RUN hands packets to the stack as if a driver had received them.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <string>
 
@@ -37,6 +38,8 @@ public:
     // Gives the nanoseconds that the kernel took, without making and freeing its pool of pages, during
     // which it sleeps.
     std::uint64_t run(std::uint64_t packets);
+    // At that rate on the whole, in bursts some 50 ms apart; gives how many those were.
+    std::uint64_t run_at(std::uint64_t packets_a_second, std::chrono::milliseconds time);
 
 private:
     Skeleton skeleton_;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tools/bench/datapath's hands inside one network namespace. One JSON object a line on standard input
 // asks, one a line on standard output answers: {"ok": ...} or {"error": "..."}.
+#include <chrono>
 #include <functional>
 #include <iostream>
 #include <map>
@@ -54,7 +55,7 @@ private:
         return nullptr;
     }
 
-    // {"sink": name, "kind": "tun" | "socket" | "discard", ...}
+    // {"sink": name, "kind": "tun" | "socket" | "discard" | "egress", ...}
     Json sink(const Json& request) {
         const std::string kind = request.at("kind");
         std::unique_ptr<Sink> made;
@@ -63,6 +64,8 @@ private:
         else if (kind == "socket")
             made = std::make_unique<SocketSink>(request.at("space").get<std::string>(),
                                                 request.at("port").get<std::uint16_t>());
+        else if (kind == "egress")
+            made = std::make_unique<EgressSink>(request.at("device").get<std::string>());
         else if (kind == "discard")
             made = std::make_unique<DiscardSink>(request.at("device").get<std::string>());
         else
@@ -97,6 +100,25 @@ private:
         if (!generator) generator = std::make_unique<Generator>(device, feed);
         generator->prepare(traffic_of(request));
         return measure(request, [&](std::uint64_t packets) { return generator->run(packets); });
+    }
+
+    // Gives packets and seconds; nothing is counted or timed.
+    Json pace(const Json& request) {
+        const std::string device = request.at("device");
+        auto& generator = generators_[device + ">"];
+        if (!generator) generator = std::make_unique<Generator>(device, "");
+        generator->prepare(traffic_of(request));
+        const auto start = std::chrono::steady_clock::now();
+        const auto sent =
+            generator->run_at(request.at("rate"), std::chrono::milliseconds(request.at("milliseconds")));
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+        return {{"packets", sent}, {"seconds", took.count()}};
+    }
+
+    Json count(const Json& request) {
+        const auto found = sinks_.find(request.at("sink").get<std::string>());
+        if (found == sinks_.end()) throw std::runtime_error("no such sink");
+        return found->second->settled(UINT64_MAX);
     }
 
     // A sender's sockets stay open under the name "sender" until the next one of that name.
@@ -169,6 +191,12 @@ private:
         throw std::runtime_error("no such kind of change");
     }
 
+    Json load(const Json& request) {
+        const unsigned rounds = request.at("rounds");
+        return request.at("singly").get<bool>() ? load_map_singly(steering(), family_of(request), rounds)
+                                                : load_map(steering(), family_of(request), rounds);
+    }
+
     // Our program on that hook of the device; with "hook" "" an empty one.
     Json program(const Json& request) {
         const std::string device = request.at("device"), hook = request.at("hook");
@@ -204,6 +232,8 @@ private:
         {"sink", bound(&Worker::sink)},
         {"close", bound(&Worker::close)},
         {"generate", bound(&Worker::generate)},
+        {"pace", bound(&Worker::pace)},
+        {"count", bound(&Worker::count)},
         {"sender", bound(&Worker::sender)},
         {"send", bound(&Worker::send)},
         {"writer", bound(&Worker::writer)},
@@ -212,6 +242,7 @@ private:
         {"direct", &Worker::direct},
         {"unsteer", bound(&Worker::unsteer)},
         {"change", bound(&Worker::change)},
+        {"load", bound(&Worker::load)},
         {"program", bound(&Worker::program)},
         {"tcp", &Worker::tcp},
         {"flush", &Worker::flush},

@@ -89,4 +89,8 @@ DiscardSink::DiscardSink(const std::string& device) : Sink(BENCH_FRAME_LENGTH, B
     link_ = attach_at_ingress(bpf_program__fd(skeleton().progs.bench_discard), ifindex_of(device));
 }
 
+EgressSink::EgressSink(const std::string& device) : Sink(BENCH_IP_LENGTH, BENCH_IP_LENGTH) {
+    link_ = attach_at_egress(bpf_program__fd(skeleton().progs.bench_discard), ifindex_of(device));
+}
+
 }  // namespace wglan::bench

@@ -54,4 +54,13 @@ private:
     UniqueFd link_;
 };
 
+// Drops at TC egress of an L3 device, behind the programs that are there: for a device of somebody else's.
+class EgressSink final : public Sink {
+public:
+    explicit EgressSink(const std::string& device);
+
+private:
+    UniqueFd link_;
+};
+
 }  // namespace wglan::bench

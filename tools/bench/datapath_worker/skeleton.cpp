@@ -12,7 +12,14 @@ namespace wglan::bench {
 namespace {
 
 constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);  // linux/bpf.h of 6.6
-constexpr __u32 kBefore = 1U << 3;                              // BPF_F_BEFORE
+constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
+constexpr __u32 kBefore = 1U << 3, kAfter = 1U << 4;  // BPF_F_BEFORE, BPF_F_AFTER
+
+UniqueFd attach(int program, unsigned ifindex, bpf_attach_type hook, __u32 flags) {
+    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = flags);
+    return UniqueFd(must_call(bpf_link_create(program, static_cast<int>(ifindex), hook, &options),
+                              "attach to ifindex " + std::to_string(ifindex)));
+}
 
 }  // namespace
 
@@ -30,9 +37,11 @@ void load(const Skeleton& skeleton) {
 }
 
 UniqueFd attach_at_ingress(int program, unsigned ifindex) {
-    LIBBPF_OPTS(bpf_link_create_opts, options, .flags = kBefore);
-    return UniqueFd(must_call(bpf_link_create(program, static_cast<int>(ifindex), kTcxIngress, &options),
-                              "attach at ingress of ifindex " + std::to_string(ifindex)));
+    return attach(program, ifindex, kTcxIngress, kBefore);
+}
+
+UniqueFd attach_at_egress(int program, unsigned ifindex) {
+    return attach(program, ifindex, kTcxEgress, kAfter);
 }
 
 }  // namespace wglan::bench

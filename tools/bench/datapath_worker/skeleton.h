@@ -18,7 +18,9 @@ using Skeleton = std::unique_ptr<wglan_bench, SkeletonFree>;
 Skeleton open_skeleton();
 void load(const Skeleton& skeleton);
 
-// A TC program at ingress of one device, before what is attached there already; until the link closes.
+// A TC program at one device until the link closes: at ingress before what is attached there already, at
+// egress behind it.
 UniqueFd attach_at_ingress(int program, unsigned ifindex);
+UniqueFd attach_at_egress(int program, unsigned ifindex);
 
 }  // namespace wglan::bench

@@ -72,6 +72,14 @@ SteerRoute Steering::route(std::uint32_t number, Family family) const {
     return route;
 }
 
+std::vector<SteerRoute> Steering::routes(Family family) const {
+    std::vector<SteerRoute> all;
+    for (std::uint32_t i = 0; i < options_.prefixes; ++i) all.push_back(route(i, family));
+    std::sort(all.begin(), all.end(),
+              [](const SteerRoute& a, const SteerRoute& b) { return a.prefix < b.prefix; });
+    return all;
+}
+
 // Two prefixes a peer in each family, and two endpoints, as in a cluster of dual-stack nodes.
 void Steering::fill() {
     must(dataplane_->set_config({.interface_ifindex = static_cast<int>(ifindex_of(options_.tunnel)),

@@ -35,7 +35,9 @@ public:
     Steering& operator=(const Steering&) = delete;
 
     Dataplane& dataplane() { return *dataplane_; }
+    const std::string& pin_path() const { return options_.pin_path; }
     SteerRoute route(std::uint32_t number, Family family) const;
+    std::vector<SteerRoute> routes(Family family) const;  // all of them, sorted as in a plan
     // Our program on that device's TC hook; not_found if there is none (or no TCX).
     static Result<UniqueFd> program_at(const std::string& device, bool egress);
 

@@ -11,6 +11,10 @@
 #include <array>
 #include <chrono>
 
+#include <bpf/bpf.h>
+
+#include "agent/dataplane/codec.h"
+#include "maps/convert.h"
 #include "tools/bench/datapath_worker/host.h"
 #include "tools/bench/datapath_worker/must.h"
 #include "tools/bench/datapath_worker/netlink.h"
@@ -30,6 +34,35 @@ std::vector<double> time_changes(unsigned count, Change change) {
             std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
     }
     return times;
+}
+
+// `rounds` times of load(), with the map of that family empty before and full afterwards.
+template <class Load>
+std::vector<double> time_loads(Steering& steering, Family family, unsigned rounds, Load load) {
+    std::vector<Prefix> prefixes;
+    for (const SteerRoute& route : steering.routes(family)) prefixes.push_back(route.prefix);
+    std::vector<double> times;
+    for (unsigned i = 0; i < rounds; ++i) {
+        must(steering.dataplane().remove_routes(prefixes));
+        const auto start = std::chrono::steady_clock::now();
+        load();
+        times.push_back(
+            std::chrono::duration<double, std::nano>(std::chrono::steady_clock::now() - start).count());
+    }
+    return times;
+}
+
+template <class Key>
+std::vector<double> put_singly(Steering& steering, Family family, unsigned rounds, const char* map,
+                               Key (*key_of)(const Prefix&)) {
+    const UniqueFd fd(must_call(bpf_obj_get((steering.pin_path() + "/maps/" + map).c_str()), "open a map"));
+    std::vector<std::pair<Key, wglan_route>> entries;
+    for (const SteerRoute& route : steering.routes(family))
+        entries.emplace_back(key_of(route.prefix), encode_route(route));
+    return time_loads(steering, family, rounds, [&] {
+        for (const auto& [key, value] : entries)
+            must_call(bpf_map_update_elem(fd.get(), &key, &value, BPF_ANY), "write to a map");
+    });
 }
 
 nfgenmsg* put_nfgen(nlmsghdr* header, std::uint8_t family, std::uint16_t resource) {
@@ -118,6 +151,16 @@ std::vector<double> change_map(Steering& steering, std::uint32_t number, Family 
         else
             must(steering.dataplane().remove_routes(prefixes));
     });
+}
+
+std::vector<double> load_map(Steering& steering, Family family, unsigned rounds) {
+    const std::vector<SteerRoute> routes = steering.routes(family);
+    return time_loads(steering, family, rounds, [&] { must(steering.dataplane().put_routes(routes)); });
+}
+
+std::vector<double> load_map_singly(Steering& steering, Family family, unsigned rounds) {
+    return family == Family::v4 ? put_singly(steering, family, rounds, "wglan_route4", to_key4)
+                                : put_singly(steering, family, rounds, "wglan_route6", to_key6);
 }
 
 std::vector<double> change_route(const std::string& device, std::uint32_t number, Family family,

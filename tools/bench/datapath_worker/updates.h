@@ -13,6 +13,9 @@ namespace wglan::bench {
 
 // Each gives `count` times. `number` is of a prefix that isn't there: it is put in, taken out and so on.
 std::vector<double> change_map(Steering& steering, std::uint32_t number, Family family, unsigned count);
+// All prefixes of a family into an empty map: by the agent's own call, and one system call each.
+std::vector<double> load_map(Steering& steering, Family family, unsigned rounds);
+std::vector<double> load_map_singly(Steering& steering, Family family, unsigned rounds);
 std::vector<double> change_route(const std::string& device, std::uint32_t number, Family family,
                                  unsigned count);
 // One transaction each, by netlink alone: what nft(8) does around it isn't in it.

@@ -12,12 +12,14 @@ std::string or_dash(std::string text) { return text.empty() ? "-" : text; }
 Cell kernel_route(const Json& route) {
     std::string state = text_at(route, {"kernelRoute", "state"});
     if (state == "missing") return Cell("missing", Colour::bad);
-    if (state != "present") return Cell("-");
+    std::string in_force = text_at(route, {"kernelRoute", "inForce"});
+    if (state != "present") return Cell(or_dash(in_force));
     std::string device = "dev " + text_at(route, {"kernelRoute", "device"});
     if (text_at(route, {"kernelRoute", "form"}) == "override") {
         std::string fault = text_at(route, {"kernelRoute", "fault"});
         return Cell(device + ", override" + (fault.empty() ? "" : " (" + fault + ")"), Colour::warn);
     }
+    if (!in_force.empty() && in_force != device) return Cell(in_force + "; ours behind it");
     return Cell(device + ", backup");
 }
 

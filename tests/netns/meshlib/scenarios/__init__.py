@@ -11,11 +11,14 @@ from . import (
     hub,
     input,
     membership,
+    rate,
     repair,
     restart,
     routes,
     services,
     settings,
+    storm,
+    uplinks,
     watching,
 )
 
@@ -29,10 +32,13 @@ __all__ = [
     "hub",
     "input",
     "membership",
+    "rate",
     "repair",
     "restart",
     "routes",
     "services",
     "settings",
+    "storm",
+    "uplinks",
     "watching",
 ]

@@ -3,6 +3,7 @@
 
 import ipaddress
 import json
+from typing import Any
 
 from lablib import Node
 
@@ -33,6 +34,14 @@ def _overridden(node: Node, prefix: str) -> bool:
     return halves <= _all_of_ours(node, prefix)
 
 
+def _shown(node: Node, prefix: str) -> dict[str, Any]:
+    """What `wglanctl routes` says of the kernel's route."""
+    for route in node.wglanctl_json("routes")["routes"]:
+        if route["prefix"] == prefix:
+            return dict(route["kernelRoute"])
+    return {}
+
+
 def _route(node: Node, *words: str) -> None:
     family = "-6" if any(":" in word for word in words) else "-4"
     node.run("ip", family, "route", *words)
@@ -60,6 +69,11 @@ def dead_cni_routes_are_overridden(mesh: Mesh) -> None:
                 lambda pod=pod: mesh.ping(one, pod, count=1) == 1, f"{fault}: no way", timeout=timeout
             )
             check(_overridden(one, prefix), f"{fault}: not overridden")
+            shown = _shown(one, prefix)
+            check(
+                (shown["form"], shown["inForce"]) == ("override", "dev wglan0") and shown["fault"] != "",
+                f"{fault}: wglanctl routes says {shown}",
+            )
             mesh.expect_ping(one, pod)
             mesh.expect_ping(mesh.pod(one), pod)
             print(f"{' '.join(fault)}: overridden after {took:.2f} s")
@@ -72,6 +86,11 @@ def dead_cni_routes_are_overridden(mesh: Mesh) -> None:
         _route(one, "replace", prefix, "via", node2, "metric", "10", "proto", "bird")
         mesh.expect_ping(one, pod)
         check(not _overridden(one, prefix), f"{prefix}: a sound route is overridden")
+        shown = _shown(one, prefix)
+        check(
+            (shown["form"], shown["inForce"]) == ("backup", f"via {node2} dev eth0"),
+            f"wglanctl routes says {shown}",
+        )
         with mesh.capture() as capture:
             mesh.expect_ping(one, pod)
         check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")

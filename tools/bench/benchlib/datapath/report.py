@@ -54,6 +54,7 @@ def goals(results: Results) -> list[Goal]:
                 ("nft-element", "one element by netlink alone"),
             )
         ),
+        Goal("100k prefixes loaded, the slower family, ms", _load(results, 100000), 150),
         Goal("egress program alone, 1k hot, ns", _program(results, 1000), 60),
         Goal("egress program alone, 100k hot, ns", _program(results, 100000), 70),
         *(
@@ -81,6 +82,11 @@ def _times_cheaper(results: Results, kind: str) -> float | None:
     return times[kind].median / times["map"].median if kind in times else None
 
 
+def _load(results: Results, prefixes: int) -> float | None:
+    medians = [times["map"].median for (_, count), times in results.loads.items() if count == prefixes]
+    return max(medians) / 1e6 if medians else None
+
+
 def _program(results: Results, prefixes: int) -> float | None:
     times = results.programs.get((4, prefixes))
     return times["uplink-egress"].median - times["empty"].median if times else None
@@ -97,6 +103,9 @@ def text(results: Results) -> str:
         else "",
         _table(_update_rows(results), "One prefix added or taken away, µs: median (min to max)")
         if results.updates
+        else "",
+        _table(_load_rows(results), "All prefixes into an empty table, ms: median (min to max)")
+        if results.loads
         else "",
         _table(_program_rows(results), "Programs alone, ns a run with the harness: median (min to max)")
         if results.programs
@@ -148,6 +157,17 @@ def _update_rows(results: Results) -> Iterator[Sequence[str]]:
     yield ["prefixes", *titles.values()]
     for (family, prefixes), times in results.updates.items():
         yield [f"{short(prefixes)} IPv{family}", *(_spread(times.get(name), 1e3) for name in titles)]
+
+
+def _load_rows(results: Results) -> Iterator[Sequence[str]]:
+    yield ["prefixes", "ours, batches", "one by one", "nft(8)", "one by one / ours", "nft / ours"]
+    for (family, prefixes), times in results.loads.items():
+        ours = times["map"].median
+        yield [
+            f"{short(prefixes)} IPv{family}",
+            *(_spread(times[name], 1e6) for name in ("map", "singly", "nft")),
+            *(_number(times[name].median / ours) for name in ("singly", "nft")),
+        ]
 
 
 def _program_rows(results: Results) -> Iterator[Sequence[str]]:

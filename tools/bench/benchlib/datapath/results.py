@@ -70,6 +70,7 @@ class Results:
     throughput: dict[str, dict[str, Spread]] = field(default_factory=dict)  # Mb/s by backend and family
     # Nanoseconds by family and number of prefixes.
     updates: dict[tuple[int, int], dict[str, Spread]] = field(default_factory=dict)
+    loads: dict[tuple[int, int], dict[str, Spread]] = field(default_factory=dict)
     programs: dict[tuple[int, int], dict[str, Spread]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)  # methods that can't run here, and why
 
@@ -104,6 +105,7 @@ class Results:
             },
             "tcpMbitPerSecond": _nested(self.throughput),
             "updateNs": _nested({_sized(*key): values for key, values in self.updates.items()}),
+            "loadNs": _nested({_sized(*key): values for key, values in self.loads.items()}),
             "programNs": _nested({_sized(*key): values for key, values in self.programs.items()}),
             "notAvailable": self.missing,
         }
