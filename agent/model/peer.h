@@ -23,12 +23,22 @@ struct OwnedPrefix {
     auto operator<=>(const OwnedPrefix&) const = default;
 };
 
-enum class CandidateSource { roamed, configured, announced, observed, cached };
+// How an endpoint came to be a peer's candidate.
+enum class CandidateSource {
+    roamed,      // WireGuard heard it from there
+    configured,  // a static entry
+    announced,   // by itself, through a discovery service
+    observed,    // a discovery service saw it come from that address
+    cached,      // by itself, as the cache remembers
+    kubernetes,  // by itself, in its Node's annotations
+    peers,       // other members say that they reach it there
+};
 std::string_view to_string(CandidateSource source);
 
 struct Candidate {
     HostPort where;
     CandidateSource source = CandidateSource::announced;
+    int base = 0;  // what source and place make it worth, before any try; the higher the better
     bool operator==(const Candidate&) const = default;
 };
 
@@ -41,6 +51,7 @@ struct Peer {
     std::vector<Candidate> candidates;  // best first, without duplicates
     std::map<std::string, std::string> labels;
     std::vector<std::string> sources;          // names of the sources that tell of it, sorted
+    std::uint64_t version = 0;                 // sequence of its newest record: other news, other number
     std::optional<std::uint16_t> keepalive_s;  // overrides peers.keepaliveSeconds
     std::string preshared_key_file;
     bool agentless = false;  // static: judged by handshakes alone

@@ -77,6 +77,10 @@ std::string_view to_string(CandidateSource source) {
             return "observed";
         case CandidateSource::cached:
             return "cached";
+        case CandidateSource::kubernetes:
+            return "kubernetes";
+        case CandidateSource::peers:
+            return "peers";
     }
     return "?";
 }

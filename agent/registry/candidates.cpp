@@ -7,27 +7,37 @@
 namespace wglan {
 namespace {
 
-// Lower is tried earlier.
-int rank(const Candidate& candidate, const OwnClaims& own) {
-    if (candidate.source == CandidateSource::roamed) return 0;
-    if (candidate.source == CandidateSource::configured) return 1;
+constexpr std::size_t kMostSeenByPeers = 4;  // whoever lies fills no more than these
+
+bool named_by_itself(CandidateSource source) {
+    return source == CandidateSource::announced || source == CandidateSource::cached ||
+           source == CandidateSource::kubernetes;
+}
+
+// Same network, then public addresses, then names, then what others saw, then private ones elsewhere.
+int base_of(const Candidate& candidate, const OwnClaims& own) {
+    if (candidate.source == CandidateSource::roamed) return 60;
+    if (candidate.source == CandidateSource::configured) return 50;
     const auto endpoint = candidate.where.endpoint();
-    if (!endpoint) return 4;  // a name: whoever wrote it knew no address
+    if (!endpoint) return 25;  // a name: whoever wrote it knew no address
     const IpAddress& address = endpoint->address;
     const bool family_here = std::any_of(own.node_addresses.begin(), own.node_addresses.end(),
                                          [&](const IpAddress& a) { return a.family() == address.family(); });
-    if (!family_here) return 7;
+    if (!family_here) return 0;
     const bool same_network = std::any_of(own.networks.begin(), own.networks.end(),
                                           [&](const Prefix& network) { return network.contains(address); });
-    if (same_network) return 2;
-    if (candidate.source == CandidateSource::observed) return 5;
-    return address.is_private() ? 6 : 3;
+    if (same_network) return 40;
+    if (!named_by_itself(candidate.source)) return candidate.source == CandidateSource::peers ? 22 : 20;
+    if (address.is_private()) return 10;
+    // Where NATs may stand in between, IPv6 has none.
+    return address.is_v6() ? 33 : 30;
 }
 
 }  // namespace
 
 std::vector<Candidate> order_candidates(const std::vector<Candidate>& found,
-                                        const std::vector<IpAddress>& observed, const OwnClaims& own) {
+                                        const std::vector<IpAddress>& observed,
+                                        const std::vector<Endpoint>& seen_by_peers, const OwnClaims& own) {
     std::vector<Candidate> all = found;
     std::set<std::uint16_t> ports;
     for (const Candidate& candidate : found)
@@ -36,13 +46,36 @@ std::vector<Candidate> order_candidates(const std::vector<Candidate>& found,
         for (const std::uint16_t port : ports)
             if (!address.is_loopback())
                 all.push_back({HostPort{address.to_string(), port}, CandidateSource::observed});
+    for (const Endpoint& endpoint : seen_by_peers)
+        all.push_back({HostPort{endpoint.address.to_string(), endpoint.port}, CandidateSource::peers});
+    for (Candidate& candidate : all) candidate.base = base_of(candidate, own);
     std::stable_sort(all.begin(), all.end(),
-                     [&](const Candidate& a, const Candidate& b) { return rank(a, own) < rank(b, own); });
+                     [](const Candidate& a, const Candidate& b) { return a.base > b.base; });
     std::set<HostPort> seen;
     std::vector<Candidate> ordered;
     for (Candidate& candidate : all)
         if (seen.insert(candidate.where).second) ordered.push_back(std::move(candidate));
     return ordered;
+}
+
+SeenByPeers gather_seen(const std::vector<const Record*>& records) {
+    std::map<PublicKey, std::map<Endpoint, std::size_t>> witnesses;
+    for (const Record* record : records)
+        for (const auto& [key, endpoint] : record->observed) {
+            const auto parsed = parse_public_key(key);
+            const bool usable = endpoint.port != 0 && endpoint.address.is_global_unicast();
+            if (parsed && usable && *parsed != record->public_key) ++witnesses[*parsed][endpoint];
+        }
+    SeenByPeers seen;
+    for (const auto& [key, found] : witnesses) {
+        std::vector<std::pair<std::size_t, Endpoint>> all;
+        for (const auto& [endpoint, count] : found) all.emplace_back(count, endpoint);
+        std::stable_sort(all.begin(), all.end(),
+                         [](const auto& a, const auto& b) { return a.first > b.first; });
+        all.resize(std::min(all.size(), kMostSeenByPeers));
+        for (const auto& [count, endpoint] : all) seen[key].push_back(endpoint);
+    }
+    return seen;
 }
 
 void refuse_steered_candidates(std::vector<Draft>& drafts, MergeResult& result) {

@@ -38,9 +38,14 @@ void settle_prefixes(std::vector<Draft>& drafts, const RegistryPolicy& policy, c
                      const Liveness& liveness, std::map<Prefix, PublicKey>& incumbents, MergeResult& result);
 
 // Orders a draft's candidates and drops duplicates: configured, same network, public, other private;
-// then the address that services saw with the announced ports.
+// then what other members see, then the address that services saw with the announced ports. Gives each its
+// base worth.
 std::vector<Candidate> order_candidates(const std::vector<Candidate>& found,
-                                        const std::vector<IpAddress>& observed, const OwnClaims& own);
+                                        const std::vector<IpAddress>& observed,
+                                        const std::vector<Endpoint>& seen_by_peers, const OwnClaims& own);
+
+// Where members say that they reach others; those named by most first, four a peer.
+SeenByPeers gather_seen(const std::vector<const Record*>& records);
 
 // Refuses candidates inside a pod or extra prefix of the peer itself, or one that was assigned: a tunnel
 // inside a tunnel. What another member claims takes nobody's endpoint away.

@@ -38,9 +38,10 @@ void add_source(Draft& draft, const SourcedRecord& said) {
     Peer& peer = draft.peer;
     const bool is_static = said.kind == SourceKind::static_entry;
     append_unique(peer.sources, said.source);
-    const auto source = is_static                        ? CandidateSource::configured
-                        : said.kind == SourceKind::cache ? CandidateSource::cached
-                                                         : CandidateSource::announced;
+    const auto source = is_static                             ? CandidateSource::configured
+                        : said.kind == SourceKind::cache      ? CandidateSource::cached
+                        : said.kind == SourceKind::kubernetes ? CandidateSource::kubernetes
+                                                              : CandidateSource::announced;
     for (const HostPort& where : said.record.endpoints)
         append_unique(peer.candidates, Candidate{where, source});
     if (said.observed_address) append_unique(draft.observed, *said.observed_address);
@@ -230,6 +231,7 @@ const Record& Registry::newest(const Node& node) {
 void Registry::add_node(Draft& draft, const Node& node) {
     const Record& record = newest(node);
     draft.peer.public_key = record.public_key;
+    draft.peer.version = std::max(draft.peer.version, record.sequence);
     if (draft.peer.name.empty() || record.identity.is_zero()) draft.peer.name = record.name;
     // What the cache remembers comes last: a claim is named after who confirms it now.
     for (const bool cached : {false, true})
@@ -286,6 +288,24 @@ std::vector<Draft> Registry::drafts(const OwnClaims& own, MergeResult& result) {
     return drafts;
 }
 
+void Registry::gather_seen_by_peers(const OwnClaims& own) {
+    merged_observed_.clear();
+    std::vector<const Record*> records;
+    for (const auto& [key, node] : nodes_) {
+        const Record& record = newest(node);
+        if (record.observed.empty() || record.identity == own.identity) continue;
+        records.push_back(&record);
+        merged_observed_.emplace(key, record.observed);
+    }
+    seen_by_peers_ = gather_seen(records);
+}
+
+const std::vector<Endpoint>& Registry::seen_by_peers(const PublicKey& key) const {
+    static const std::vector<Endpoint> none;
+    const auto it = seen_by_peers_.find(key);
+    return it == seen_by_peers_.end() ? none : it->second;
+}
+
 MergeResult Registry::merge(const OwnClaims& own, const Liveness& liveness, SteadyTime now) {
     MergeResult result;
     forget(liveness, now, result);
@@ -294,8 +314,10 @@ MergeResult Registry::merge(const OwnClaims& own, const Liveness& liveness, Stea
     std::vector<Draft> all = drafts(own, result);
     settle_names(all, own, liveness, ownership_.names, result);
     settle_prefixes(all, policy_, own, liveness, ownership_.prefixes, result);
+    gather_seen_by_peers(own);
     for (Draft& draft : all)
-        draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed, own);
+        draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed,
+                                                 seen_by_peers(draft.peer.public_key), own);
     index_.clear();
     for (const Draft& draft : all) index_.set(draft.peer.public_key, statement_of(draft));
     refuse_steered_candidates(all, result);
@@ -332,6 +354,10 @@ std::optional<Registry::Touched> Registry::merge_one(const OwnClaims& own, Merge
     const PublicKey& key = record.public_key;
     if (record.identity == own.identity || key == own.public_key || record.name == own.name)
         return std::nullopt;
+    // What it sees of others matters to them.
+    const auto saw = merged_observed_.find(*put_.begin());
+    if (saw == merged_observed_.end() ? !record.observed.empty() : saw->second != record.observed)
+        return std::nullopt;
     // The same node as before under the same key and name, or one that nobody has heard of.
     const auto by_name = [](const Peer& peer, const std::string& name) { return peer.name < name; };
     const auto at = std::lower_bound(last.peers.begin(), last.peers.end(), record.name, by_name);
@@ -354,7 +380,7 @@ std::optional<Registry::Touched> Registry::merge_one(const OwnClaims& own, Merge
     std::map<Prefix, PublicKey> owned;
     const auto unknown = [](const PublicKey&) { return PeerState::unknown; };
     settle_prefixes(drafts, policy_, own, unknown, owned, result);
-    draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed, own);
+    draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed, seen_by_peers(key), own);
     const Statement says = statement_of(draft);
     refuse_steered_candidates(drafts, result);
     if (!result.refused.empty() || depends_on(own, says)) return std::nullopt;

@@ -56,6 +56,9 @@ struct OwnClaims {
     bool same_as(const OwnClaims& other) const;
 };
 
+// Endpoints of peers as other members see them.
+using SeenByPeers = std::map<PublicKey, std::vector<Endpoint>>;
+
 // How a key is doing, from the peer manager.
 using Liveness = std::function<PeerState(const PublicKey&)>;
 
@@ -120,6 +123,8 @@ private:
     static void add_node(struct Draft& draft, const Node& node);
     const Node* lone_put() const;
     bool withdrawn(const Record& record) const;
+    void gather_seen_by_peers(const OwnClaims& own);
+    const std::vector<Endpoint>& seen_by_peers(const PublicKey& key) const;
     void forget(const Liveness& liveness, SteadyTime now, MergeResult& result);
     std::vector<struct Draft> drafts(const OwnClaims& own, MergeResult& result);
 
@@ -132,7 +137,9 @@ private:
     ClaimIndex index_;
     OwnClaims merged_own_;
     std::map<NodeKey, PublicKey> merged_nodes_;  // zero = it was left out
-    bool whole_ = true;                          // something but puts came
+    SeenByPeers seen_by_peers_;
+    std::map<NodeKey, std::map<std::string, Endpoint>> merged_observed_;  // of nodes that see something
+    bool whole_ = true;                                                   // something but puts came
     std::set<NodeKey> put_;
 };
 
