@@ -95,6 +95,7 @@ struct Config {
         std::vector<std::string> accept_default_route_from;
         Fallback when_unknown = Fallback::bypass;
         Fallback when_down = Fallback::drop;
+        Seconds down_after{10};  // a dead path is detected within this
         Seconds forget_after{1800};
     } peers;
     struct Steering {

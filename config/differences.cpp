@@ -59,6 +59,7 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_KEY("peers.acceptDefaultRouteFrom", false, peers.accept_default_route_from),
     WGLAN_KEY("peers.whenUnknown", false, peers.when_unknown),
     WGLAN_KEY("peers.whenDown", false, peers.when_down),
+    WGLAN_KEY("peers.downAfter", false, peers.down_after),
     WGLAN_KEY("peers.forgetAfter", false, peers.forget_after),
     WGLAN_KEY("steering.uplinks", false, steering.uplinks),
     WGLAN_KEY("steering.podInterfaces", false, steering.pod_interfaces),

@@ -145,6 +145,7 @@ void read_peers(Section& peers, Config::Peers& out) {
     peers.read_list("acceptDefaultRouteFrom", out.accept_default_route_from, kMaxNames, parse_node_name);
     peers.read("whenUnknown", out.when_unknown, choice<Fallback>({kBypass, kDrop}));
     peers.read("whenDown", out.when_down, choice<Fallback>({kDrop, kBypass}));
+    peers.read("downAfter", out.down_after, parse_down_after);
     peers.read("forgetAfter", out.forget_after, parse_forget_after);
 }
 

@@ -292,6 +292,13 @@ Result<Seconds> parse_forget_after(const Value& value) {
     return parse_duration(value.kind == Value::Kind::scalar ? value.text : "", Never::refused);
 }
 
+Result<Seconds> parse_down_after(const Value& value) {
+    auto time = parse_duration(value.kind == Value::Kind::scalar ? value.text : "", Never::refused);
+    if (time && (*time < Seconds(5) || *time > Seconds(300)))
+        return fail(ErrorKind::invalid, quote(value.text) + " is out of range; accepted: 5s to 5m");
+    return time;
+}
+
 Result<Seconds> parse_orphan_after(const Value& value) {
     return parse_duration(value.kind == Value::Kind::scalar ? value.text : "", Never::allowed);
 }

@@ -38,6 +38,7 @@ Result<std::uint32_t> parse_mark(const Value& value);
 enum class Never { refused, allowed };
 Result<Seconds> parse_duration(std::string_view text, Never never);
 Result<Seconds> parse_forget_after(const Value& value);
+Result<Seconds> parse_down_after(const Value& value);
 Result<Seconds> parse_orphan_after(const Value& value);
 
 // A plain decimal number from `least` to `most`.

@@ -62,6 +62,8 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       route_looks_(io, {kRouteLooks, kRouteLooksMost}, [this] { look_at_routes(); }),
       host_looks_(io, {Milliseconds(0), kHostLooksMost}, [this] { look_at_host(); }),
       drift_looks_(io, {Milliseconds(0), kDriftLooksMost}, [this] { look_for_drift(); }),
+      tick_timer_(io),
+      observed_timer_(io),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
     settings_.file = input_.file;
     settings_.loaded = system_clock().unix_now();
@@ -95,6 +97,7 @@ Result<> Agent::start() {
     overlay_ = *overlay;
     sequence_ = state_dir_.sequence();
 
+    open_probes();
     since = system_clock().now();
     start_sources();
     phase("sources", since);
@@ -382,13 +385,11 @@ void Agent::stop() {
     names_.stop();
     packet_monitor_.stop();
     for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
-                         &retry_timer_, &remember_timer_})
+                         &retry_timer_, &remember_timer_, &tick_timer_, &observed_timer_})
         timer->cancel();
     for (PacedWork* looks : {&route_looks_, &host_looks_, &drift_looks_}) looks->cancel();
-    if (monitor_stream_) {
-        boost::system::error_code ignored;
-        monitor_stream_->close(ignored);
-    }
+    for (auto* stream : {&monitor_stream_, &echo_stream_})
+        if (boost::system::error_code ignored; *stream) (*stream)->close(ignored);
     if (metrics_server_) metrics_server_->stop();
     if (control_server_) control_server_->stop();
 }
@@ -435,6 +436,7 @@ Result<> Agent::reload() {
     settings_ = {input_.file, system_clock().unix_now(), ""};
     secrets_.set_token(config_.cluster.token, config_.peers.derive_preshared_keys);
     registry_.set_policy(policy_of(config_, overlay_network_));
+    manager_.set_times(times_of(config_));
     if (std::any_of(changed.begin(), changed.end(), concerns_sources)) {
         start_sources();
         own_record_ = Record{};  // the new sources have not been told of it

@@ -29,6 +29,7 @@
 #include "agent/control/metrics_server.h"
 #include "agent/control/views.h"
 #include "agent/peers/peer_manager.h"
+#include "agent/probe/echo_socket.h"
 #include "agent/registry/registry.h"
 #include "config/config.h"
 
@@ -97,6 +98,8 @@ private:
     bool refresh_facts();
     void refresh_record();
     void publish(Record record);
+    std::map<std::string, Endpoint> observed_by_us() const;
+    bool may_tell_observed();
     void merge();
     OwnClaims own_claims() const;
     std::set<std::string> names_in_use() const;
@@ -110,11 +113,23 @@ private:
     void note_errors(const std::vector<std::string>& errors);
     void remember();
     bool derive_other_address();
-    std::vector<PeerInput> peer_inputs() const;
-    PeerInput peer_input(const Peer& peer) const;
-    std::vector<Endpoint> endpoints_of(const Peer& peer) const;
     void observe_device(WgDevice device);
     void observe_peers(const WgDevice& device);
+
+    // agent_peers.cpp
+    void open_probes();
+    void wait_for_echoes();
+    void read_echoes();
+    void tick_later();
+    bool tick_peers();
+    void send_probes();
+    void begin_afresh(const std::vector<PublicKey>& keys);
+    void note_peer_changes(const std::vector<PublicKey>& changed);
+    bool inside_a_steered_prefix(const IpAddress& address) const;
+    std::vector<PeerCandidate> candidates_of(const Peer& peer) const;
+    std::vector<Endpoint> endpoints_of(const Peer& peer) const;
+    PeerInput peer_input(const Peer& peer) const;
+    std::vector<PeerInput> peer_inputs() const;
 
     // agent_views.cpp
     void look_now();
@@ -156,6 +171,10 @@ private:
 
     Registry registry_;
     PeerManager manager_;
+    std::optional<EchoSocket> echo_socket_;
+    std::unique_ptr<asio::posix::stream_descriptor> echo_stream_;
+    std::string probe_warning_;
+    std::map<PublicKey, PeerState> told_states_;  // in log and events
     PeerIds ids_;
     HostFacts facts_;
     RouteHealth route_health_;
@@ -164,6 +183,7 @@ private:
     MergeResult merged_;
     Observed observed_;
     Record own_record_;  // as last published
+    SteadyTime observed_told_{};
     std::uint64_t sequence_ = 0;
     std::map<PublicKey, bool> adopted_up_;  // peers that a predecessor's maps call up or down
 
@@ -176,6 +196,7 @@ private:
     bool one_put_ = false;         // records were put since the last merge
     bool poll_pending_ = false;
     bool remember_pending_ = false;
+    bool tick_pending_ = false;
     bool routes_judged_ = false;  // otherwise than before: the next plan follows from that
     bool stopped_ = false;
     bool first_reconcile_done_ = false;
@@ -184,6 +205,7 @@ private:
 
     Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
     PacedWork route_looks_, host_looks_, drift_looks_;  // what events of the kernel ask for
+    Timer tick_timer_, observed_timer_;
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
     Backoff retry_;
 

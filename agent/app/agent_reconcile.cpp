@@ -16,6 +16,7 @@ namespace {
 
 constexpr Milliseconds kDebounce{5};
 constexpr std::size_t kLoggedLines = 40;
+constexpr Seconds kObservedInterval{10};
 
 // Until every source has told all it knows, nothing goes because nobody named it yet.
 Plan without_removals(Plan plan) {
@@ -67,12 +68,14 @@ bool Agent::refresh_facts() {
     }
     facts_dirty_ = false;
     if (*facts == facts_) return true;
-    const bool moved = facts->node_addresses != facts_.node_addresses || facts->gateways != facts_.gateways;
+    const bool moved = facts->node_addresses != facts_.node_addresses || facts->gateways != facts_.gateways ||
+                       facts->uplinks != facts_.uplinks;
     facts_ = std::move(*facts);
     merge_dirty_ = true;
     if (!moved) return true;
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
     manager_.restart_searches(system_clock().now());
+    tick_later();
     return true;
 }
 
@@ -87,7 +90,34 @@ void Agent::refresh_record() {
     if (warnings != host_warnings_)
         for (const std::string& warning : warnings) spdlog::warn("{}", warning);
     host_warnings_ = std::move(warnings);
-    if (!same_content(record, own_record_)) publish(std::move(record));
+    record.observed = own_record_.observed;
+    const auto seen = observed_by_us();
+    const bool news = tells_more(seen, own_record_.observed);
+    if (same_content(record, own_record_) && !(news && may_tell_observed())) return;
+    record.observed = seen;
+    if (news) observed_told_ = system_clock().now();
+    publish(std::move(record));
+}
+
+std::map<std::string, Endpoint> Agent::observed_by_us() const {
+    return observed_endpoints(
+        merged_.peers,
+        [this](const PublicKey& key) {
+            return manager_.alive(key) ? manager_.endpoint_in_use(key) : std::nullopt;
+        },
+        [this](const HostPort& where) { return names_.endpoints(where); });
+}
+
+// A record wakes every member: peers that roam all the time must not make it a stream.
+bool Agent::may_tell_observed() {
+    const auto since = system_clock().now() - observed_told_;
+    if (observed_told_ == SteadyTime{} || since >= kObservedInterval) return true;
+    observed_timer_.expires_after(std::chrono::duration_cast<Milliseconds>(kObservedInterval - since) +
+                                  Milliseconds(1));
+    observed_timer_.async_wait([this](const boost::system::error_code& error) {
+        if (!error && !stopped_) mark_dirty();
+    });
+    return false;
 }
 
 void Agent::publish(Record record) {
@@ -105,7 +135,7 @@ OwnClaims Agent::own_claims() const {
     own.depended_on = depended_on_;
     own.reached_at = [this](const PublicKey& key) -> std::optional<IpAddress> {
         const auto status = manager_.status(key);
-        if (!status || status->state != PeerState::up || !status->endpoint) return std::nullopt;
+        if (!manager_.alive(key) || !status || !status->endpoint) return std::nullopt;
         return status->endpoint->address;
     };
     return own;
@@ -120,52 +150,18 @@ std::set<std::string> Agent::names_in_use() const {
     return hosts;
 }
 
-std::vector<Endpoint> Agent::endpoints_of(const Peer& peer) const {
-    std::vector<Endpoint> list;
-    for (const Candidate& candidate : peer.candidates)
-        for (const Endpoint& endpoint : names_.endpoints(candidate.where)) {
-            const bool ourselves = std::binary_search(facts_.all_addresses.begin(),
-                                                      facts_.all_addresses.end(), endpoint.address) &&
-                                   observed_.wireguard && observed_.wireguard->listen_port == endpoint.port;
-            if (!ourselves && std::find(list.begin(), list.end(), endpoint) == list.end())
-                list.push_back(endpoint);
-        }
-    return list;
-}
-
-PeerInput Agent::peer_input(const Peer& peer) const {
-    PeerInput input;
-    input.key = peer.public_key;
-    input.candidates = endpoints_of(peer);
-    // Where it was last reached is the best guess of all.
-    if (sources_ && !peer.candidates.empty()) {
-        const auto& cached = sources_->good_endpoints();
-        if (const auto it = cached.find(peer.public_key); it != cached.end()) {
-            std::erase(input.candidates, it->second);
-            input.candidates.insert(input.candidates.begin(), it->second);
-        }
-    }
-    input.keepalive_s = peer.keepalive_s.value_or(config_.peers.keepalive_s);
-    input.agentless = peer.agentless;
-    // Whatever runs there: two agents may know each other by static entries alone.
-    input.yields = peer.public_key < identity_.public_key;
-    input.was_up = adopted_up_.contains(peer.public_key);
-    return input;
-}
-
-std::vector<PeerInput> Agent::peer_inputs() const {
-    std::vector<PeerInput> inputs;
-    for (const Peer& peer : merged_.peers) inputs.push_back(peer_input(peer));
-    return inputs;
-}
-
 void Agent::merge() {
     const SteadyTime now = system_clock().now();
     const auto before = merged_.refused;
     depended_on_ = service_addresses(config_, names_);
     const auto run = [&] {
         return registry_.merge(
-            own_claims(), [this](const PublicKey& key) { return manager_.state(key); }, now);
+            own_claims(),
+            // Who may be dying keeps what it has.
+            [this](const PublicKey& key) {
+                return manager_.alive(key) ? PeerState::up : manager_.state(key);
+            },
+            now);
     };
     merged_ = run();
     if (merged_.own_address_taken && derive_other_address()) merged_ = run();
@@ -184,7 +180,7 @@ void Agent::merge() {
             spdlog::warn("refused {} of {}: {}", refusal.prefix, refusal.peer, refusal.reason);
     manager_.set_peers(peer_inputs(), now);
     if (observed_.wireguard) observe_peers(*observed_.wireguard);
-    (void)manager_.tick(now, system_clock().unix_now());
+    (void)tick_peers();
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
     look_at_routes_later();
@@ -309,7 +305,7 @@ void Agent::reconcile_all() {
         checking_drift_ = false;
         if (observed_.wireguard) {
             observe_peers(*observed_.wireguard);
-            if (!manager_.tick(system_clock().now(), system_clock().unix_now()).empty()) merge_dirty_ = true;
+            if (tick_peers()) merge_dirty_ = true;
         }
     }
     if (merge_dirty_ || one_put_) merge();

@@ -12,6 +12,7 @@ namespace {
 constexpr Milliseconds kFirstPoll{50};  // right after a change: a handshake takes one round trip
 constexpr Milliseconds kFrequentPoll{200};
 constexpr Milliseconds kSearchingPoll{1000};
+constexpr Milliseconds kSuspectingPoll{500};
 constexpr Milliseconds kQuietPoll{5000};
 constexpr Seconds kFirstFor{1};
 constexpr Seconds kFrequentFor{3};
@@ -26,10 +27,13 @@ constexpr std::size_t kLoggedFaults = 20;  // of one look
 // Called again when a search begins, which may bring the next look forward but never puts it off.
 void Agent::poll_later() {
     const auto since = system_clock().now() - manager_.last_change();
-    const Milliseconds delay = !manager_.searching()  ? kQuietPoll
-                               : since < kFirstFor    ? kFirstPoll
-                               : since < kFrequentFor ? kFrequentPoll
-                                                      : kSearchingPoll;
+    // Bytes received spare probes, if they are seen in time.
+    const Milliseconds quiet = std::min(kQuietPoll, manager_.dump_interval());
+    const Milliseconds delay = manager_.suspecting()   ? kSuspectingPoll
+                               : !manager_.searching() ? quiet
+                               : since < kFirstFor     ? kFirstPoll
+                               : since < kFrequentFor  ? kFrequentPoll
+                                                       : kSearchingPoll;
     const auto when = Timer::clock_type::now() + delay;
     if (poll_pending_ && poll_timer_.expiry() <= when) return;
     poll_timer_.expires_at(when);
@@ -52,8 +56,7 @@ void Agent::poll() {
         return;
     }
     observe_device(std::move(*device));
-    const auto changed = manager_.tick(system_clock().now(), system_clock().unix_now());
-    if (changed.empty()) return;
+    if (!tick_peers()) return;
     merge_dirty_ = true;  // who is up decides who owns what
     mark_dirty();
 }

@@ -9,6 +9,14 @@
 #include "agent/control/explain.h"
 
 namespace wglan {
+namespace {
+
+std::optional<Seconds> seconds_until(const std::optional<SteadyTime>& when, SteadyTime now) {
+    if (!when) return std::nullopt;
+    return std::chrono::duration_cast<Seconds>(std::max(*when - now, SteadyTime::duration{}));
+}
+
+}  // namespace
 
 std::vector<PeerView> Agent::peer_views() const {
     std::vector<PeerView> views;
@@ -29,19 +37,18 @@ std::vector<PeerView> Agent::peer_views() const {
         view.rx_bytes = status.rx_bytes;
         view.tx_bytes = status.tx_bytes;
         view.endpoint_changes = status.endpoint_changes;
-        if (status.next_try)
-            view.next_try =
-                std::chrono::duration_cast<Seconds>(std::max(*status.next_try - now, SteadyTime::duration{}));
+        view.rtt_ms = status.path.rtt_ms();
+        view.min_rtt_ms = status.path.min_ms();
+        if (status.path.sent() > 0) view.probe_loss = status.path.loss();
+        view.next_try = seconds_until(status.next_try, now);
         for (const CandidateStatus& tried : status.candidates) {
             CandidateView candidate;
             candidate.endpoint = {tried.endpoint.address.to_string(), tried.endpoint.port};
-            candidate.source = CandidateSource::roamed;
-            for (const Candidate& known : peer.candidates) {
-                const auto where = known.where.endpoint();
-                if (where && *where == tried.endpoint) candidate.source = known.source;
-                if (!where && known.where.port == tried.endpoint.port) candidate.source = known.source;
-            }
+            candidate.source = tried.source;
             candidate.result = tried.result;
+            candidate.score = tried.score;
+            candidate.rtt_ms = tried.rtt_ms;
+            candidate.next_try = seconds_until(tried.next_try, now);
             view.candidates.push_back(std::move(candidate));
         }
         views.push_back(std::move(view));
@@ -79,6 +86,7 @@ std::vector<std::string> Agent::warnings() const {
     all.insert(all.end(), host_warnings_.begin(), host_warnings_.end());
     all.insert(all.end(), capacity_warnings_.begin(), capacity_warnings_.end());
     all.insert(all.end(), errors_.begin(), errors_.end());
+    if (!probe_warning_.empty()) all.push_back(probe_warning_);
     if (!guard_.error().empty()) all.push_back("guard: " + guard_.error());
     return all;
 }
@@ -291,6 +299,9 @@ MetricsView Agent::metrics() {
     view.reconcile_errors = reconcile_errors_;
     view.drift_repairs = drift_repairs_;
     view.start_seconds = start_seconds_;
+    const PeerTotals totals = manager_.totals();
+    view.paths = {totals.probes_sent, totals.probes_lost, totals.sweep_tries, totals.sweep_rounds,
+                  totals.new_beginnings};
     view.settings_valid = settings_.error.empty();
     return view;
 }

@@ -148,7 +148,7 @@ private:
     std::uint16_t keepalive(const Peer& peer) const {
         if (in_.manager.holding(peer.public_key)) return 0;
         const std::uint16_t configured = peer.keepalive_s.value_or(config_.peers.keepalive_s);
-        const bool searched = in_.manager.state(peer.public_key) != PeerState::up && !peer.candidates.empty();
+        const bool searched = !in_.manager.alive(peer.public_key) && !peer.candidates.empty();
         return configured == 0 && searched ? kSearchKeepalive : configured;
     }
 

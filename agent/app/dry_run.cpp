@@ -121,7 +121,9 @@ int run_dry_run(const ConfigInput& input) {
     for (const Peer& peer : merged.peers) {
         PeerInput one;
         one.key = peer.public_key;
-        one.candidates = endpoints(peer);
+        for (const Candidate& candidate : peer.candidates)
+            for (const Endpoint& endpoint : names.endpoints(candidate.where))
+                one.candidates.emplace_back(endpoint, candidate.source, candidate.base);
         one.keepalive_s = peer.keepalive_s.value_or(config.peers.keepalive_s);
         inputs.push_back(std::move(one));
     }

@@ -55,6 +55,35 @@ std::vector<std::string> host_warnings(const Config& config, const Record& own, 
     return warnings;
 }
 
+std::map<std::string, Endpoint> observed_endpoints(
+    const std::vector<Peer>& peers, const std::function<std::optional<Endpoint>(const PublicKey&)>& in_use,
+    const std::function<std::vector<Endpoint>(const HostPort&)>& known) {
+    std::map<std::string, Endpoint> observed;
+    for (const Peer& peer : peers) {
+        // One without an agent calls everybody itself; whom to call, each node's configuration says.
+        const auto endpoint = peer.agentless ? std::nullopt : in_use(peer.public_key);
+        if (!endpoint || !endpoint->address.is_global_unicast() || observed.size() >= kMostObservedByUs)
+            continue;
+        // What other members say counts for nothing: two of them would take turns in keeping silent.
+        const bool told =
+            std::any_of(peer.candidates.begin(), peer.candidates.end(), [&](const Candidate& candidate) {
+                const auto all = known(candidate.where);
+                return candidate.source != CandidateSource::peers &&
+                       std::find(all.begin(), all.end(), *endpoint) != all.end();
+            });
+        if (!told) observed.emplace(to_string(peer.public_key), *endpoint);
+    }
+    return observed;
+}
+
+bool tells_more(const std::map<std::string, Endpoint>& observed,
+                const std::map<std::string, Endpoint>& told) {
+    return std::any_of(observed.begin(), observed.end(), [&](const auto& item) {
+        const auto known = told.find(item.first);
+        return known == told.end() || known->second != item.second;
+    });
+}
+
 Record build_own_record(const Config& config, const HostFacts& facts, const PublicKey& public_key,
                         const IdentityKey& identity, const IpAddress& overlay, std::uint16_t listen_port) {
     Record record;

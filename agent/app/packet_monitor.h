@@ -30,6 +30,8 @@ public:
     // The data plane must outlive this, or stop().
     Result<std::shared_ptr<MonitorFeed>> open(Dataplane& dataplane, MonitorFilter filter);
     void stop();
+    // Costs nothing while nobody watches.
+    void tell(const PeerEvent& event) { hub_.publish(event, unix_microseconds()); }
 
 private:
     Result<> begin(Dataplane& dataplane);

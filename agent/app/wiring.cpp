@@ -11,6 +11,12 @@ Prefix overlay_network_of(const Config& config) {
                                            : ula_prefix(config.cluster.discovery_id);
 }
 
+PeerTimes times_of(const Config& config) {
+    PeerTimes times;
+    times.liveness = LivenessTimes::within(config.peers.down_after);
+    return times;
+}
+
 RegistryPolicy policy_of(const Config& config, const Prefix& overlay_network) {
     RegistryPolicy policy;
     policy.overlay = overlay_network;

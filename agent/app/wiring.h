@@ -5,12 +5,14 @@
 #include "agent/app/facts.h"
 #include "agent/app/names.h"
 #include "agent/app/state_dir.h"
+#include "agent/peers/peer_manager.h"
 #include "agent/registry/registry.h"
 #include "config/config.h"
 
 namespace wglan {
 
 Prefix overlay_network_of(const Config& config);
+PeerTimes times_of(const Config& config);
 RegistryPolicy policy_of(const Config& config, const Prefix& overlay_network);
 OwnClaims own_claims_of(const Config& config, const HostFacts& facts, const Identity& identity,
                         const IpAddress& overlay);

@@ -11,6 +11,8 @@ Json optional(const std::optional<T>& value) {
     return value ? Json(*value) : Json(nullptr);
 }
 
+Json seconds(const std::optional<Seconds>& value) { return value ? Json(value->count()) : Json(nullptr); }
+
 template <class Key>
 std::string text(const Key& key) {
     return key.is_zero() ? std::string() : to_string(key);
@@ -99,7 +101,8 @@ Json candidates_json(const std::vector<CandidateView>& candidates) {
                        {"source", to_string(one.source)},
                        {"result", one.result},
                        {"score", optional(one.score)},
-                       {"rttMs", optional(one.rtt_ms)}});
+                       {"rttMs", optional(one.rtt_ms)},
+                       {"nextTrySeconds", seconds(one.next_try)}});
     return out;
 }
 
@@ -159,13 +162,15 @@ Json to_json(const PeerView& view, UnixTime now) {
             {"handshakeAgeSeconds",
              shaken ? Json(std::max<UnixTime>(0, now - view.last_handshake)) : Json(nullptr)},
             {"rttMs", optional(view.rtt_ms)},
+            {"minRttMs", optional(view.min_rtt_ms)},
+            {"probeLoss", optional(view.probe_loss)},
             {"rxBytes", view.rx_bytes},
             {"txBytes", view.tx_bytes},
             {"prefixes", std::move(prefixes)},
             {"prefixDetails", std::move(details)},
             {"sources", view.sources},
             {"endpointChanges", view.endpoint_changes},
-            {"nextTrySeconds", view.next_try ? Json(view.next_try->count()) : Json(nullptr)},
+            {"nextTrySeconds", seconds(view.next_try)},
             {"agentless", view.agentless}};
 }
 

@@ -78,8 +78,24 @@ void add_peers(Families& out, const std::vector<PeerView>& peers) {
     out.gauge("wglan_peer_rtt_seconds", "Round-trip time to the peer, where it is measured.");
     for (const auto& peer : peers)
         if (peer.rtt_ms) out.sample(*peer.rtt_ms / 1000, {{"peer", peer.name}});
+    out.gauge("wglan_peer_probe_loss_ratio", "Share of the last 32 probes of the peer that were lost.");
+    for (const auto& peer : peers)
+        if (peer.probe_loss) out.sample(*peer.probe_loss, {{"peer", peer.name}});
     out.counter("wglan_peer_endpoint_changes_total", "Changes of the peer's endpoint.");
     for (const auto& peer : peers) out.sample(peer.endpoint_changes, {{"peer", peer.name}});
+}
+
+void add_paths(Families& out, const PathTotals& paths) {
+    out.counter("wglan_probes_sent_total", "Echoes sent to peers through the tunnel.");
+    out.sample(paths.probes_sent);
+    out.counter("wglan_probes_lost_total", "Of those, unanswered ones.");
+    out.sample(paths.probes_lost);
+    out.counter("wglan_sweep_tries_total", "Candidate endpoints that were tried in vain.");
+    out.sample(paths.sweep_tries);
+    out.counter("wglan_sweep_rounds_total", "Rounds through all candidates of a peer that ended in vain.");
+    out.sample(paths.sweep_rounds);
+    out.counter("wglan_session_renewals_total", "Peers whose dead session was dropped for a new handshake.");
+    out.sample(paths.new_beginnings);
 }
 
 void add_steering(Families& out, const SteeringView& steering) {
@@ -114,6 +130,7 @@ void add_steering(Families& out, const SteeringView& steering) {
 std::string metrics_text(const MetricsView& view) {
     Families out;
     add_peers(out, view.peers);
+    add_paths(out, view.paths);
     add_steering(out, view.steering);
     out.gauge("wglan_source_up", "1 while the discovery source is synced.");
     for (const auto& source : view.sources)

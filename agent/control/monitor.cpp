@@ -81,6 +81,11 @@ Json to_json(const MonitorEvent& event) {
     return json;
 }
 
+Json to_json(const PeerEvent& event, std::int64_t time_us) {
+    return {{"time", time_text(time_us)}, {"type", event.type},   {"peer", event.peer},
+            {"before", event.before},     {"after", event.after}, {"reason", event.reason}};
+}
+
 Json loss_json(std::uint64_t events, MonitorLoss where, std::int64_t time_us) {
     return {{"time", time_text(time_us)},
             {"type", "lost"},
@@ -136,6 +141,17 @@ void MonitorHub::publish(const MonitorEvent& event) {
         auto feed = weak.lock();
         if (!feed || !matches(feed->filter(), event)) continue;
         if (line.empty()) line = line_of(to_json(event));
+        feed->push(line);
+    }
+}
+
+void MonitorHub::publish(const PeerEvent& event, std::int64_t time_us) {
+    std::string line;
+    for (const auto& weak : feeds_) {
+        auto feed = weak.lock();
+        if (!feed || feed->filter().drops || (feed->filter().peer && *feed->filter().peer != event.key))
+            continue;
+        if (line.empty()) line = line_of(to_json(event, time_us));
         feed->push(line);
     }
 }

@@ -37,6 +37,16 @@ struct MonitorEvent {
     std::string interface;  // "" = gone meanwhile
 };
 
+// A peer's state, or the endpoint it is reached at, changed.
+struct PeerEvent {
+    std::string peer;  // name
+    PublicKey key;
+    std::string before, after;  // states, or endpoints
+    std::string reason;
+    const char* type = "state";  // or "endpoint"
+};
+Json to_json(const PeerEvent& event, std::int64_t time_us);
+
 bool matches(const MonitorFilter& filter, const MonitorEvent& event);
 Json to_json(const MonitorEvent& event);
 
@@ -75,6 +85,7 @@ public:
     Result<std::shared_ptr<MonitorFeed>> open(asio::any_io_executor executor, MonitorFilter filter);
     bool watched();
     void publish(const MonitorEvent& event);
+    void publish(const PeerEvent& event, std::int64_t time_us);
     void publish_loss(std::uint64_t events, std::int64_t time_us);
 
 private:

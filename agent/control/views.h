@@ -40,6 +40,7 @@ struct CandidateView {
     std::string result;           // of the last try: "handshake", "no answer", "not tried" ...
     std::optional<double> score;  // the higher the sooner it is tried
     std::optional<double> rtt_ms;
+    std::optional<Seconds> next_try;  // until its turn; none while another is in use
 };
 
 struct PeerView {
@@ -52,7 +53,8 @@ struct PeerView {
     std::string path = "direct";            // "direct" or "relay:NAME"
     std::vector<CandidateView> candidates;  // best first
     UnixTime last_handshake = 0;            // 0 = never
-    std::optional<double> rtt_ms;
+    std::optional<double> rtt_ms, min_rtt_ms;
+    std::optional<double> probe_loss;  // 0 .. 1, of the last probes; none = none was sent
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
     std::vector<OwnedPrefix> prefixes;
     std::vector<std::string> sources;
@@ -83,6 +85,13 @@ struct SteeringView {
     std::uint64_t prefixes4 = 0, prefixes6 = 0;
     SteeringCounters counters;
     GuardView guard;
+};
+
+// What was done to find and watch peers' paths since the agent started.
+struct PathTotals {
+    std::uint64_t probes_sent = 0, probes_lost = 0;
+    std::uint64_t sweep_tries = 0, sweep_rounds = 0;  // fruitless ones
+    std::uint64_t new_beginnings = 0;                 // peers made anew for another handshake
 };
 
 // How the settings in force came about.
@@ -153,7 +162,8 @@ struct MetricsView {
     DurationHistogram reconcile;
     std::uint64_t reconcile_errors = 0, drift_repairs = 0;
     std::map<std::string, double> start_seconds;  // by phase
-    bool settings_valid = true;                   // false while a newer configuration file is refused
+    PathTotals paths;
+    bool settings_valid = true;  // false while a newer configuration file is refused
 };
 
 struct Readiness {

@@ -6,41 +6,65 @@
 namespace wglan {
 namespace {
 
-constexpr Seconds kKeepaliveSlack{10};
-
-std::string seconds_text(SteadyTime::duration age) {
-    return std::to_string(std::chrono::duration_cast<Seconds>(age).count()) + " s";
-}
+constexpr Milliseconds kProbeLost{3000};  // unanswered so long counts as lost
+constexpr Milliseconds kProbeForgotten{10000};
+// The caller looks several times in this time; if it hasn't, it stood still.
+constexpr Milliseconds kStallProbed{6000};
+constexpr Milliseconds kStallOthers{15000};
+constexpr Milliseconds kMostPatience{3000};  // with half-open handshakes, before a new beginning
+constexpr Seconds kSilent{5};
+constexpr char kReplaced[] = "another key answers at its endpoint";
 
 }  // namespace
 
-PeerManager::PeerManager(Backoff::Random random, LivenessTimes times)
+PeerManager::PeerManager(Backoff::Random random, PeerTimes times)
     : random_(std::move(random)), times_(times) {}
 
-PeerManager::Entry PeerManager::make_entry(const PeerInput& input, SteadyTime now) {
-    Entry entry(input, Backoff(times_.round_first, times_.round_most, random_));
-    entry.ever_up = input.was_up;
-    entry.last_rx = now;
-    entry.last_tx_change = now;
-    if (input.was_up) {
-        entry.status.state = PeerState::down;
-        entry.status.reason = "no handshake seen since the agent started";
-    } else {
-        entry.status.reason =
-            input.candidates.empty() ? "no endpoint known: waiting for it to call" : "no handshake yet";
+LivenessTraits PeerManager::traits_of(const PeerInput& input) const {
+    return {probing_ && !input.agentless && !input.address.is_unspecified(), input.agentless,
+            input.keepalive_s};
+}
+
+void PeerManager::set_probing(bool possible) {
+    probing_ = possible;
+    for (auto& [key, entry] : peers_) {
+        entry.life.set_traits(traits_of(entry.input));
+        entry.due = {};
     }
+}
+
+PeerManager::Entry PeerManager::make_entry(const PeerInput& input, SteadyTime now) {
+    Entry entry(input,
+                Search(Backoff(times_.search.round_first, times_.search.round_most, random_), times_.search),
+                PeerLiveness(traits_of(input), input.was_up, random_(), now));
+    entry.search.set_candidates(input.candidates);
+    if (!input.was_up)
+        entry.life.set_reason(input.candidates.empty() ? "no endpoint known: waiting for it to call"
+                                                       : "no handshake yet");
     if (input.yields && !input.candidates.empty() && input.keepalive_s > 0)
-        entry.hold_until = now + times_.yield_time;
-    start_search(entry, now);
+        entry.hold_until = now + times_.search.yield_time;
+    entry.last_afresh = now;  // the device makes it now
+    begin_search(entry, now);
     return entry;
 }
 
 void PeerManager::renew(Entry& entry, const PeerInput& input, SteadyTime now) {
-    const bool changed = entry.input.candidates != input.candidates;
     const bool was_up = entry.input.was_up;
+    const bool news = entry.input.version != input.version;
+    const bool changed = entry.search.set_candidates(input.candidates);
+    if (!(entry.input == input)) entry.life.set_traits(traits_of(input));
     entry.input = input;
     entry.input.was_up = was_up;
-    if (changed && entry.status.state != PeerState::up) start_search(entry, now);
+    if (!changed && !news) return;
+    entry.due = {};
+    if (entry.life.alive()) {
+        if (changed) entry.life.check_soon();
+        return;
+    }
+    if (entry.life.state() == PeerState::unknown && !input.candidates.empty())
+        entry.life.set_reason("no handshake yet");
+    begin_search(entry, now);
+    entry.wants_afresh = now;
 }
 
 void PeerManager::set_peers(const std::vector<PeerInput>& peers, SteadyTime now) {
@@ -54,7 +78,11 @@ void PeerManager::set_peers(const std::vector<PeerInput>& peers, SteadyTime now)
         renew(node.mapped(), input, now);
         next.insert(std::move(node));
     }
+    for (const auto& [key, entry] : peers_) add(gone_, entry);
     peers_ = std::move(next);
+    searching_ =
+        std::any_of(peers_.begin(), peers_.end(), [](const auto& item) { return !item.second.life.alive(); });
+    next_tick_ = now;
 }
 
 void PeerManager::set_peer(const PeerInput& peer, SteadyTime now) {
@@ -62,186 +90,233 @@ void PeerManager::set_peer(const PeerInput& peer, SteadyTime now) {
         renew(it->second, peer, now);
     else
         peers_.emplace(peer.key, make_entry(peer, now));
+    searching_ = searching_ || !alive(peer.key);
+    next_tick_ = now;
 }
 
-void PeerManager::start_search(Entry& entry, SteadyTime now) {
-    std::vector<Tried> tried;
-    for (const Endpoint& endpoint : entry.input.candidates) tried.push_back({endpoint, 0});
-    // Where it answered last is the best guess; a successor finds WireGuard's endpoint in place, as good as
-    // any to begin with.
-    const auto& first = entry.last_good ? entry.last_good : entry.status.endpoint;
-    entry.current = 0;
-    if (first) {
-        const auto known =
-            std::find_if(tried.begin(), tried.end(), [&](const Tried& t) { return t.endpoint == *first; });
-        if (known != tried.end())
-            entry.current = static_cast<std::size_t>(known - tried.begin());
-        else if (entry.last_good)
-            tried.insert(tried.begin(), {*first, 0});
-    }
-    entry.tried = std::move(tried);
-    entry.wanted.reset();
-    if (!entry.tried.empty()) entry.wanted = entry.tried[entry.current].endpoint;
-    entry.candidate_since = now;
-    entry.pause_until.reset();
-    entry.rounds.reset();
+void PeerManager::begin_search(Entry& entry, SteadyTime now) {
+    entry.search.start(entry.status.endpoint, now);
+    entry.due = {};
     last_change_ = now;
 }
 
 void PeerManager::restart_searches(SteadyTime now) {
-    for (auto& [key, entry] : peers_)
-        if (entry.status.state != PeerState::up) start_search(entry, now);
+    for (auto& [key, entry] : peers_) {
+        entry.due = {};
+        if (entry.life.alive()) {
+            entry.life.check_soon();
+            continue;
+        }
+        begin_search(entry, now);
+        entry.wants_afresh = now;
+    }
+    next_tick_ = now;
 }
 
-void PeerManager::observe(const WgObservedPeer& seen, SteadyTime now, UnixTime /*unix_now*/) {
+// The device's counters start anew with a peer that is made anew; those told to people don't.
+void PeerManager::take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now) {
+    PeerStatus& status = entry.status;
+    if (seen.stats.rx_bytes < entry.rx_seen) entry.rx_before += entry.rx_seen;
+    if (seen.stats.tx_bytes < entry.tx_seen) entry.tx_before += entry.tx_seen;
+    if (seen.stats.rx_bytes != entry.rx_seen && seen.stats.rx_bytes > 0) entry.rx_at = now;
+    entry.rx_seen = seen.stats.rx_bytes;
+    entry.tx_seen = seen.stats.tx_bytes;
+    status.rx_bytes = entry.rx_before + entry.rx_seen;
+    status.tx_bytes = entry.tx_before + entry.tx_seen;
+    if (seen.stats.last_handshake != 0) status.last_handshake = seen.stats.last_handshake;
+}
+
+void PeerManager::observe(const WgObservedPeer& seen, SteadyTime now, UnixTime unix_now) {
     const auto it = peers_.find(seen.peer.key);
     if (it == peers_.end()) return;
     Entry& entry = it->second;
     PeerStatus& status = entry.status;
     // A predecessor's peer initiates already.
     if (seen.peer.keepalive_s > 0 || seen.stats.last_handshake != 0) entry.hold_until.reset();
-    if (seen.stats.rx_bytes != status.rx_bytes) entry.last_rx = now;
-    if (seen.stats.tx_bytes != status.tx_bytes) entry.last_tx_change = now;
-    if (status.endpoint && seen.peer.endpoint && *status.endpoint != *seen.peer.endpoint)
-        ++status.endpoint_changes;
+    if (seen.peer.endpoint && entry.shown != seen.peer.endpoint) {
+        if (entry.shown) {
+            ++status.endpoint_changes;
+            const bool ours = entry.search.wanted() == seen.peer.endpoint;
+            endpoint_changes_.push_back({seen.peer.key, *entry.shown, *seen.peer.endpoint,
+                                         ours ? "the next candidate" : "its packets come from there"});
+        }
+        entry.shown = seen.peer.endpoint;
+        entry.changed = true;
+    }
     status.endpoint = seen.peer.endpoint;
-    status.last_handshake = seen.stats.last_handshake;
-    status.rx_bytes = seen.stats.rx_bytes;
-    status.tx_bytes = seen.stats.tx_bytes;
-    entry.seen = true;
+    entry.in_device = seen.peer.endpoint || seen.peer.keepalive_s > 0 || seen.stats.tx_bytes > 0 ||
+                      !seen.peer.allowed_ips.empty();
+    take_stats(entry, seen, now);
+    entry.life.observe(seen.stats, now, unix_now, times_.liveness);
+    entry.due = {};
 }
 
 // Another key answers at one of this peer's endpoints with a newer handshake, and this one has been
-// silent for more than its keepalive: the host there has a new key.
-bool PeerManager::replaced_at_endpoint(const Entry& entry, SteadyTime now) const {
-    if (!entry.status.endpoint || entry.input.keepalive_s == 0) return false;
-    if (now - entry.last_rx < Seconds(entry.input.keepalive_s + 5)) return false;
+// silent for so long: the host there has a new key.
+bool PeerManager::replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence) const {
+    if (!entry.status.endpoint || now - entry.life.last_rx() < silence) return false;
     return std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
         const Entry& other = item.second;
         if (&other == &entry || !other.status.endpoint) return false;
         const auto& own = entry.input.candidates;
         const bool same_place = other.status.endpoint == entry.status.endpoint ||
-                                std::find(own.begin(), own.end(), *other.status.endpoint) != own.end();
+                                std::any_of(own.begin(), own.end(), [&](const PeerCandidate& c) {
+                                    return c.endpoint == *other.status.endpoint;
+                                });
         return same_place && other.status.last_handshake > entry.status.last_handshake &&
-               other.last_rx > entry.last_rx;
+               other.life.last_rx() > entry.life.last_rx();
     });
 }
 
-void PeerManager::judge(Entry& entry, SteadyTime now, UnixTime unix_now) {
-    PeerStatus& status = entry.status;
-    const auto down = [&](std::string reason) {
-        status.state = entry.ever_up ? PeerState::down : PeerState::unknown;
-        status.reason = std::move(reason);
-    };
-    if (status.last_handshake == 0) {
-        if (entry.seen && entry.ever_up)
-            down("the tunnel was made anew: no handshake yet");
-        else if (!entry.ever_up)
-            down(entry.tried.empty() ? "no endpoint known: waiting for it to call" : "no handshake yet");
-        return;
+// Who was suspended, or stopped, has not seen what came meanwhile.
+void PeerManager::note_stall(SteadyTime now) {
+    const auto gap = last_tick_ ? now - *last_tick_ : SteadyTime::duration{};
+    last_tick_ = now;
+    if (gap <= std::min(kStallProbed, kStallOthers)) return;
+    for (auto& [key, entry] : peers_) {
+        if (gap <= (traits_of(entry.input).probed ? kStallProbed : kStallOthers)) continue;
+        entry.life.stood_still(gap, now, times_.liveness);
+        entry.due = {};
     }
-    const auto age = unix_now - status.last_handshake;
-    const bool asked_since =
-        entry.last_tx_change - entry.last_rx > Seconds(15) || entry.input.keepalive_s > 0;
-    if (age > times_.handshake_lifetime.count() && asked_since) {
-        down("last handshake " + std::to_string(age) + " s ago");
-        return;
-    }
-    const Seconds silence(entry.input.keepalive_s * times_.missed_keepalives);
-    if (!entry.input.agentless && entry.input.keepalive_s > 0 &&
-        now - entry.last_rx > silence + kKeepaliveSlack && now - entry.last_tx_change < silence) {
-        down("nothing received for " + seconds_text(now - entry.last_rx));
-        return;
-    }
-    if (replaced_at_endpoint(entry, now)) {
-        down("another key answers at its endpoint");
-        return;
-    }
-    entry.ever_up = true;
-    entry.last_good = status.endpoint;
-    status.state = PeerState::up;
-    status.reason = "session established";
 }
 
-void PeerManager::advance_search(Entry& entry, SteadyTime now) {
-    if (entry.tried.empty()) {
-        entry.status.next_try.reset();
-        return;
-    }
-    if (entry.pause_until) {
-        if (now < *entry.pause_until) return;
-        entry.pause_until.reset();
-        entry.current = 0;
-        entry.candidate_since = now;
-    } else if (now - entry.candidate_since >= times_.candidate_time) {
-        ++entry.tried[entry.current].times;
-        if (entry.current + 1 < entry.tried.size()) {
-            ++entry.current;
-            entry.candidate_since = now;
-        } else {
-            entry.pause_until = now + entry.rounds.next();
-        }
-    }
-    entry.wanted = entry.tried[entry.current].endpoint;
-    entry.status.next_try =
-        entry.pause_until ? *entry.pause_until : entry.candidate_since + times_.candidate_time;
+void PeerManager::send_probe(Entry& entry, SteadyTime now) {
+    const std::uint64_t number = first_sent_ + sent_.size();
+    sent_.push_back({entry.input.key, entry.status.endpoint, now, false});
+    probes_.push_back({entry.input.key, entry.input.address, number});
+    entry.life.probe_sent(now);
 }
 
-std::vector<CandidateStatus> PeerManager::describe_candidates(const Entry& entry) {
-    const bool up = entry.status.state == PeerState::up;
-    std::vector<CandidateStatus> all;
-    bool in_use_listed = false;
-    for (std::size_t i = 0; i < entry.tried.size(); ++i) {
-        const Tried& tried = entry.tried[i];
-        std::string result = "not tried";
-        if (up && entry.status.endpoint == tried.endpoint) {
-            result = "in use";
-            in_use_listed = true;
-        } else if (!up && i == entry.current && !entry.pause_until) {
-            result = "being tried";
-        } else if (tried.times > 0) {
-            result = "no answer (" + std::to_string(tried.times) + (tried.times == 1 ? " try)" : " tries)");
-        }
-        all.push_back({tried.endpoint, std::move(result)});
+void PeerManager::forget_probes(SteadyTime now) {
+    for (Sent& sent : sent_) {
+        if (now - sent.at < kProbeLost) break;
+        if (std::exchange(sent.counted, true)) continue;
+        const auto it = peers_.find(sent.key);
+        if (it == peers_.end()) continue;
+        it->second.status.path.missed();
+        if (sent.endpoint) it->second.search.history(*sent.endpoint).path.missed();
     }
-    if (up && entry.status.endpoint && !in_use_listed)
-        all.insert(all.begin(), {*entry.status.endpoint, "in use (roamed)"});
-    return all;
+    while (!sent_.empty() && now - sent_.front().at >= kProbeForgotten) {
+        sent_.pop_front();
+        ++first_sent_;
+    }
+}
+
+void PeerManager::echoed(std::uint64_t number, SteadyTime now) {
+    if (number < first_sent_ || number - first_sent_ >= sent_.size()) return;
+    Sent& sent = sent_[static_cast<std::size_t>(number - first_sent_)];
+    const auto it = peers_.find(sent.key);
+    if (it == peers_.end() || sent.at > now) return;
+    Entry& entry = it->second;
+    if (!std::exchange(sent.counted, true)) {
+        entry.status.path.answered(now - sent.at);
+        if (sent.endpoint) entry.search.history(*sent.endpoint).path.answered(now - sent.at);
+    }
+    entry.life.echoed(now);
+    entry.due = {};
+    if (entry.life.state() != PeerState::up) next_tick_ = now;
+}
+
+void PeerManager::begin_afresh(Entry& entry, SteadyTime now) {
+    entry.wants_afresh.reset();
+    entry.last_afresh = now;
+    entry.life.session_dropped();
+    ++entry.status.new_beginnings;
+    if (entry.input.yields && entry.input.keepalive_s > 0) entry.hold_until = now + times_.search.yield_time;
+    afresh_.push_back(entry.input.key);
+    last_change_ = now;
+}
+
+// True if its state or endpoint changed.
+bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
+    bool changed = std::exchange(entry.changed, false);
+    if (entry.hold_until && now >= *entry.hold_until) {
+        entry.hold_until.reset();
+        changed = true;
+    }
+    PeerLiveness& life = entry.life;
+    const PeerState before = life.state();
+    const bool was_alive = life.alive();
+    const auto wanted_before = entry.search.wanted();
+    life.judge(now, unix_now, times_.liveness);
+    const Seconds missed_keepalive(entry.input.keepalive_s + 5);
+    if (life.alive() && entry.input.keepalive_s > 0 && replaced_at_endpoint(entry, now, missed_keepalive))
+        life.declare_down(kReplaced, now);
+    else if (was_alive && !life.alive() && replaced_at_endpoint(entry, now, kSilent))
+        life.set_reason(kReplaced);
+    if (life.alive()) {
+        if (!was_alive) entry.search.stop();
+        if (entry.status.endpoint && (changed || !was_alive)) entry.search.worked(*entry.status.endpoint);
+        entry.wants_afresh.reset();
+    } else if (was_alive) {
+        begin_search(entry, now);
+        entry.wants_afresh = now;
+    } else if (entry.search.advance(now)) {
+        entry.wants_afresh = now;
+    }
+    if (entry.wants_afresh && entry.in_device && (!entry.search.empty() || life.ever_up())) {
+        const bool rested = !entry.last_afresh || now - *entry.last_afresh >= times_.search.afresh_interval;
+        // What it has begun may be about to succeed.
+        const bool half_open = !was_alive && entry.rx_at && now - *entry.rx_at < times_.search.half_open &&
+                               now - *entry.wants_afresh < kMostPatience;
+        if (rested && !half_open) begin_afresh(entry, now);
+    }
+    if (life.probe_due(now, times_.liveness)) send_probe(entry, now);
+    const auto wanted = entry.search.wanted();
+    if (before != life.state()) last_change_ = now;
+    return changed || before != life.state() || (wanted && wanted != wanted_before);
 }
 
 std::vector<PublicKey> PeerManager::tick(SteadyTime now, UnixTime unix_now) {
+    note_stall(now);
+    forget_probes(now);
     std::vector<PublicKey> changed;
+    searching_ = suspecting_ = false;
+    next_tick_ = SteadyTime::max();
     for (auto& [key, entry] : peers_) {
-        const PeerState before = entry.status.state;
-        const auto wanted_before = entry.wanted;
-        const bool released = entry.hold_until && now >= *entry.hold_until;
-        if (released) entry.hold_until.reset();
-        judge(entry, now, unix_now);
-        if (entry.status.state == PeerState::up) {
-            entry.wanted.reset();
-            entry.status.next_try.reset();
-            entry.pause_until.reset();
-        } else if (before == PeerState::up) {
-            start_search(entry, now);
-        } else {
-            advance_search(entry, now);
+        if (now >= entry.due) {
+            if (step(entry, now, unix_now)) changed.push_back(key);
+            // All but probed peers move with the dumps: their times are seconds.
+            entry.due = entry.life.next_due(times_.liveness);
+            if (entry.due == SteadyTime::max()) entry.due = {};
         }
-        if (before != entry.status.state) last_change_ = now;
-        if (released || before != entry.status.state || (entry.wanted && wanted_before != entry.wanted))
-            changed.push_back(key);
+        searching_ = searching_ || !entry.life.alive();
+        suspecting_ = suspecting_ || entry.life.suspected();
+        if (entry.due != SteadyTime{}) next_tick_ = std::min(next_tick_, entry.due);
+        if (entry.hold_until) next_tick_ = std::min(next_tick_, *entry.hold_until);
     }
     return changed;
 }
 
+void PeerManager::add(PeerTotals& totals, const Entry& entry) {
+    totals.probes_sent += entry.status.path.sent();
+    totals.probes_lost += entry.status.path.lost();
+    totals.sweep_tries += entry.search.tries();
+    totals.sweep_rounds += entry.search.rounds();
+    totals.new_beginnings += entry.status.new_beginnings;
+}
+
+PeerTotals PeerManager::totals() const {
+    PeerTotals totals = gone_;
+    for (const auto& [key, entry] : peers_) add(totals, entry);
+    return totals;
+}
+
 std::vector<PublicKey> PeerManager::keys() const {
     std::vector<PublicKey> keys;
+    keys.reserve(peers_.size());
     for (const auto& [key, entry] : peers_) keys.push_back(key);
     return keys;
 }
 
 PeerState PeerManager::state(const PublicKey& key) const {
     const auto it = peers_.find(key);
-    return it == peers_.end() ? PeerState::unknown : it->second.status.state;
+    return it == peers_.end() ? PeerState::unknown : it->second.life.state();
+}
+
+bool PeerManager::alive(const PublicKey& key) const {
+    const auto it = peers_.find(key);
+    return it != peers_.end() && it->second.life.alive();
 }
 
 bool PeerManager::holding(const PublicKey& key) const {
@@ -251,7 +326,13 @@ bool PeerManager::holding(const PublicKey& key) const {
 
 std::optional<Endpoint> PeerManager::wanted_endpoint(const PublicKey& key) const {
     const auto it = peers_.find(key);
-    return it == peers_.end() ? std::nullopt : it->second.wanted;
+    return it == peers_.end() ? std::nullopt : it->second.search.wanted();
+}
+
+std::vector<Endpoint> PeerManager::clone_targets(const PublicKey& key) const {
+    const auto it = peers_.find(key);
+    if (it == peers_.end() || it->second.life.alive()) return {};
+    return it->second.search.clone_targets();
 }
 
 std::optional<Endpoint> PeerManager::endpoint_in_use(const PublicKey& key) const {
@@ -269,14 +350,15 @@ bool PeerManager::other_at(const IpAddress& address, const PublicKey& key) const
 std::optional<PeerStatus> PeerManager::status(const PublicKey& key) const {
     const auto it = peers_.find(key);
     if (it == peers_.end()) return std::nullopt;
-    PeerStatus status = it->second.status;
-    status.candidates = describe_candidates(it->second);
+    const Entry& entry = it->second;
+    PeerStatus status = entry.status;
+    status.state = entry.life.state();
+    status.reason = entry.life.reason();
+    status.next_try = entry.search.next_try();
+    status.sweep_tries = entry.search.tries();
+    status.sweep_rounds = entry.search.rounds();
+    status.candidates = entry.search.describe(entry.life.alive() ? status.endpoint : std::nullopt);
     return status;
-}
-
-bool PeerManager::searching() const {
-    return std::any_of(peers_.begin(), peers_.end(),
-                       [](const auto& item) { return item.second.status.state != PeerState::up; });
 }
 
 }  // namespace wglan

@@ -1,128 +1,188 @@
 // SPDX-License-Identifier: Apache-2.0
-// Liveness of peers and the choice of their endpoints: pure, time and randomness are arguments.
+// Liveness of all peers and the choice of their endpoints: pure, time and randomness are arguments.
 //
-// WireGuard starts at most one handshake a peer in 5 s (REKEY_TIMEOUT), so a candidate is given a
-// little longer than that; after a whole round without success the next round waits (back-off with
-// jitter). While a peer is up its endpoint is left to WireGuard, which roams by itself.
+// The caller dumps the device now and then (observe), says what time it is (tick), sends the probes that
+// tick asks for and tells of the echoes. While a peer is alive its endpoint is left to WireGuard, which
+// roams by itself.
 #pragma once
 
+#include <deque>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/backoff.h"
 #include "agent/base/clock.h"
 #include "agent/model/peer.h"
 #include "agent/model/wireguard.h"
+#include "agent/peers/liveness.h"
+#include "agent/peers/search.h"
 
 namespace wglan {
 
-// Time constants of WireGuard (whitepaper, section 6.1) and ours.
-struct LivenessTimes {
-    Seconds handshake_lifetime{275};    // REJECT_AFTER_TIME + REKEY_TIMEOUT + REKEY_ATTEMPT_TIME, as KubeSpan
-    unsigned missed_keepalives = 3;     // silent for so many intervals (+ 10 s) = down
-    Milliseconds candidate_time{5600};  // REKEY_TIMEOUT + its jitter of 333 ms, and a round trip
-    Milliseconds yield_time{400};       // what the higher key waits before it initiates
-    Milliseconds round_first{1000};     // pause after the first fruitless round ...
-    Milliseconds round_most{30000};     // ... and at most
+struct PeerTimes {
+    LivenessTimes liveness;
+    SearchTimes search;
 };
 
 struct PeerInput {
     PublicKey key;
-    std::vector<Endpoint> candidates;  // resolved, best first
-    std::uint16_t keepalive_s = 25;    // ours; the same is assumed of an agent
-    bool agentless = false;            // judged by handshakes alone
+    std::vector<PeerCandidate> candidates;  // resolved; equals in the order of preference
+    IpAddress address;                      // overlay, where it answers probes; unspecified = it isn't probed
+    std::uint64_t version = 0;              // of what it says of itself: news of it restart its search
+    std::uint16_t keepalive_s = 25;         // ours; the same is assumed of an agent
+    bool agentless = false;                 // judged by handshakes alone
     // Two that initiate at once both end as responders, and try again 5 s later: the one with the higher
     // key gives the other a moment.
     bool yields = false;
     bool was_up = false;  // a predecessor saw it up: not `unknown` any more
-};
-
-struct CandidateStatus {
-    Endpoint endpoint;
-    std::string result;  // "in use", "no answer 3 times", "not tried yet" ...
+    bool operator==(const PeerInput&) const = default;
 };
 
 struct PeerStatus {
     PeerState state = PeerState::unknown;
     std::string reason;
     std::optional<Endpoint> endpoint;  // the one WireGuard uses
-    UnixTime last_handshake = 0;
+    UnixTime last_handshake = 0;       // of all time: the device forgets it with the session
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
-    std::vector<CandidateStatus> candidates;  // filled by status()
+    std::vector<CandidateStatus> candidates;  // filled by status(); in the order in which they are tried
     std::optional<SteadyTime> next_try;       // when another candidate is tried
     std::uint64_t endpoint_changes = 0;
+    PathStats path;
+    std::uint64_t sweep_tries = 0, sweep_rounds = 0;  // fruitless ones
+    std::uint64_t new_beginnings = 0;                 // it was made anew in the device
+};
+
+// What was done since this manager was made.
+struct PeerTotals {
+    std::uint64_t probes_sent = 0, probes_lost = 0;
+    std::uint64_t sweep_tries = 0, sweep_rounds = 0;  // fruitless ones
+    std::uint64_t new_beginnings = 0;
+};
+
+// An ICMPv6 echo request to send.
+struct Probe {
+    PublicKey key;
+    IpAddress address;
+    std::uint64_t number = 0;  // unique in this process; the echo brings it back
+};
+
+struct EndpointChange {
+    PublicKey key;
+    Endpoint before, after;
+    std::string reason;
 };
 
 class PeerManager {
 public:
-    explicit PeerManager(Backoff::Random random, LivenessTimes times = {});
+    explicit PeerManager(Backoff::Random random, PeerTimes times = {});
+    void set_times(const PeerTimes& times) { times_ = times; }
+    // How often the device wants to be dumped while all is well.
+    Milliseconds dump_interval() const {
+        return probing_ ? times_.liveness.dump_interval() : Milliseconds::max();
+    }
+    // False where no probe can be sent: handshakes and keepalives have to do.
+    void set_probing(bool possible);
 
-    // The whole set. A peer whose candidates changed starts over with them, unless it is up.
+    // The whole set. A peer whose candidates changed starts over with them, unless it is alive.
     void set_peers(const std::vector<PeerInput>& peers, SteadyTime now);
     // One peer of the set, or one more.
     void set_peer(const PeerInput& peer, SteadyTime now);
     // What a dump of the device says of one peer (zeros: the device has no such peer). Unknown keys are
     // ignored.
     void observe(const WgObservedPeer& seen, SteadyTime now, UnixTime unix_now);
-    // Works out states and endpoints; returns the keys whose state or wanted endpoint changed.
+    // A probe came back.
+    void echoed(std::uint64_t number, SteadyTime now);
+    // Works out states and endpoints; returns the keys whose state or endpoint, wanted or in use, changed.
     std::vector<PublicKey> tick(SteadyTime now, UnixTime unix_now);
-    // Something in the world changed (own address, route): back-offs are forgotten.
+    // When the next tick may do something without news; max() = when there is news.
+    SteadyTime next_tick() const { return next_tick_; }
+    // Something in the world changed (own address, route): back-offs are forgotten, live peers looked at.
     void restart_searches(SteadyTime now);
+
+    // Each once: probes to send; peers whose session is dead and which the device shall forget and have
+    // made anew, so that it initiates at once; endpoints that changed.
+    std::vector<Probe> take_probes() { return std::exchange(probes_, {}); }
+    std::vector<PublicKey> take_new_beginnings() { return std::exchange(afresh_, {}); }
+    std::vector<EndpointChange> take_endpoint_changes() { return std::exchange(endpoint_changes_, {}); }
 
     std::vector<PublicKey> keys() const;
     PeerState state(const PublicKey& key) const;  // unknown for strangers
+    bool alive(const PublicKey& key) const;       // up or degraded
     // True while this side shall not initiate (see PeerInput::yields): no keepalive yet.
     bool holding(const PublicKey& key) const;
     // The endpoint to set now; nullopt = leave WireGuard's.
     std::optional<Endpoint> wanted_endpoint(const PublicKey& key) const;
+    // Further candidates, best first, to which each handshake initiation may be cloned: at most
+    // kMaxCloneTargets, none for a peer that is alive, never the wanted endpoint itself.
+    std::vector<Endpoint> clone_targets(const PublicKey& key) const;
     // The endpoint WireGuard uses, as the last dump had it.
     std::optional<Endpoint> endpoint_in_use(const PublicKey& key) const;
     // True if WireGuard reaches another peer than `key` at this address.
     bool other_at(const IpAddress& address, const PublicKey& key) const;
     std::optional<PeerStatus> status(const PublicKey& key) const;
-    // True while some peer isn't up: the device wants to be looked at often.
-    bool searching() const;
+    PeerTotals totals() const;
+    // True while some peer isn't alive: the device wants to be looked at often.
+    bool searching() const { return searching_; }
+    // True while the next bytes received may save a peer from being called down.
+    bool suspecting() const { return suspecting_; }
     // When a peer began to be searched or changed last: looks are frequent right after.
     SteadyTime last_change() const { return last_change_; }
 
 private:
-    struct Tried {
-        Endpoint endpoint;
-        unsigned times = 0;
-    };
     struct Entry {
-        Entry(PeerInput wanted_peer, Backoff backoff)
-            : input(std::move(wanted_peer)), rounds(std::move(backoff)) {}
+        Entry(PeerInput wanted_peer, Search its_search, PeerLiveness its_life)
+            : input(std::move(wanted_peer)), search(std::move(its_search)), life(std::move(its_life)) {}
         PeerInput input;
         PeerStatus status;
-        std::vector<Tried> tried;
-        std::size_t current = 0;
-        std::optional<Endpoint> wanted;
-        std::optional<Endpoint> last_good;  // where it answered last
-        SteadyTime candidate_since{};
-        std::optional<SteadyTime> pause_until;
+        Search search;
+        PeerLiveness life;
+        std::optional<Endpoint> shown;  // the last that the device had
         std::optional<SteadyTime> hold_until;
-        Backoff rounds;
-        bool ever_up = false;
-        SteadyTime last_rx{};
-        SteadyTime last_tx_change{};
-        bool seen = false;
+        std::optional<SteadyTime> wants_afresh;  // since when
+        std::optional<SteadyTime> last_afresh, rx_at;
+        std::uint64_t rx_before = 0, tx_before = 0;  // of the device's counters before they were reset
+        std::uint64_t rx_seen = 0, tx_seen = 0;
+        SteadyTime due{};  // nothing to do before
+        bool in_device = false;
+        bool changed = false;  // since the last tick
+    };
+    struct Sent {
+        PublicKey key;
+        std::optional<Endpoint> endpoint;
+        SteadyTime at{};
+        bool counted = false;
     };
 
+    LivenessTraits traits_of(const PeerInput& input) const;
     Entry make_entry(const PeerInput& input, SteadyTime now);
     void renew(Entry& entry, const PeerInput& input, SteadyTime now);
-    void start_search(Entry& entry, SteadyTime now);
-    void advance_search(Entry& entry, SteadyTime now);
-    void judge(Entry& entry, SteadyTime now, UnixTime unix_now);
-    bool replaced_at_endpoint(const Entry& entry, SteadyTime now) const;
-    static std::vector<CandidateStatus> describe_candidates(const Entry& entry);
+    void begin_search(Entry& entry, SteadyTime now);
+    void begin_afresh(Entry& entry, SteadyTime now);
+    void take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now);
+    bool replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence) const;
+    bool step(Entry& entry, SteadyTime now, UnixTime unix_now);
+    void send_probe(Entry& entry, SteadyTime now);
+    void forget_probes(SteadyTime now);
+    void note_stall(SteadyTime now);
+    static void add(PeerTotals& totals, const Entry& entry);
 
     Backoff::Random random_;
-    LivenessTimes times_;
+    PeerTimes times_;
+    bool probing_ = false;
     std::map<PublicKey, Entry> peers_;
+    PeerTotals gone_;  // of peers that are no longer there
+    std::vector<Probe> probes_;
+    std::vector<PublicKey> afresh_;
+    std::vector<EndpointChange> endpoint_changes_;
+    std::deque<Sent> sent_;  // probes that may still come back, by number
+    std::uint64_t first_sent_ = 1;
+    std::optional<SteadyTime> last_tick_;
+    SteadyTime next_tick_ = SteadyTime::max();
     SteadyTime last_change_{};
+    bool searching_ = false, suspecting_ = false;
 };
 
 }  // namespace wglan

@@ -45,12 +45,19 @@ StatusView sample_status() {
     up.reason = "handshake 12s ago";
     up.last_handshake = kNow - 12;
     up.rtt_ms = 0.42;
+    up.min_rtt_ms = 0.31;
+    up.probe_loss = 0.0625;
     up.rx_bytes = 1'258'291;
     up.tx_bytes = 2048;
     up.endpoint_changes = 1;
     up.candidates = {
-        {HostPort::parse("192.0.2.2:51820").value(), CandidateSource::roamed, "handshake", 1.0, 0.42},
-        {HostPort::parse("node2.example:51820").value(), CandidateSource::announced, "not tried", {}, {}}};
+        {HostPort::parse("192.0.2.2:51820").value(), CandidateSource::roamed, "handshake", 1.0, 0.42, {}},
+        {HostPort::parse("node2.example:51820").value(),
+         CandidateSource::announced,
+         "not tried",
+         {},
+         {},
+         Seconds(5)}};
     PeerView down = sample_peer("node3", 3);
     down.state = PeerState::down;
     down.reason = "no handshake since 5m0s";
@@ -151,6 +158,7 @@ FakeControl::FakeControl() : status_view(sample_status()), routes_view(sample_ro
     metrics_view.steering = status_view.steering;
     metrics_view.reconcile.observe(0.003);
     metrics_view.reconcile.observe(7);
+    metrics_view.paths = {100, 3, 7, 4, 2};
     metrics_view.reconcile_errors = 1;
     metrics_view.drift_repairs = 3;
     metrics_view.start_seconds = {{"config", 0.01}, {"ready", 0.2}};

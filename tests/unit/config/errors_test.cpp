@@ -118,6 +118,9 @@ TEST_F(ConfigErrors, ValuesOutOfRange) {
         {"peers: {forgetAfter: 30}",
          {"c.yaml:1: peers.forgetAfter: \"30\" is not one; accepted: a duration from 1s to 365d such as 90s, "
           "30m or 1h"}},
+        {"peers: {downAfter: 4s}", {"c.yaml:1: peers.downAfter: \"4s\" is out of range; accepted: 5s to 5m"}},
+        {"peers: {downAfter: 301s}", {"c.yaml:1: peers.downAfter: "}},
+        {"peers: {downAfter: never}", {"c.yaml:1: peers.downAfter: "}},
         {"peers: {forgetAfter: never}", {"c.yaml:1: peers.forgetAfter: \"never\""}},
         {"peers: {forgetAfter: 0s}", {"c.yaml:1: peers.forgetAfter: "}},
         {"peers: {forgetAfter: -5m}", {"c.yaml:1: peers.forgetAfter: "}},

@@ -52,6 +52,7 @@ const std::vector<KeyRow>& keys() {
         {"peers.acceptDefaultRouteFrom", "peers: {acceptDefaultRouteFrom: [Edge]}"},
         {"peers.whenUnknown", "peers: {whenUnknown: drop}"},
         {"peers.whenDown", "peers: {whenDown: bypass}"},
+        {"peers.downAfter", "peers: {downAfter: 30s}"},
         {"peers.forgetAfter", "peers: {forgetAfter: 1h30m}"},
         {"steering.uplinks", "steering: {uplinks: [eth0, 'en*']}"},
         {"steering.alwaysReach", "steering: {alwaysReach: ['192.0.2.1:6443/tcp']}"},
@@ -112,6 +113,7 @@ TEST_F(Native, DefaultsAreTheDocumentedOnes) {
     EXPECT_FALSE(c.peers.accept_prefixes);
     EXPECT_EQ(c.peers.when_unknown, Fallback::bypass);
     EXPECT_EQ(c.peers.when_down, Fallback::drop);
+    EXPECT_EQ(c.peers.down_after.count(), 10);
     EXPECT_EQ(c.peers.forget_after.count(), 1800);
     EXPECT_FALSE(c.steering.uplinks);
     EXPECT_TRUE(c.steering.order_first);

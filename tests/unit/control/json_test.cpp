@@ -23,8 +23,10 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
  "sources":[{"name":"static","state":"synced","records":1,"lastSync":"2027-01-15T07:56:50Z","lastError":""}],
  "peers":[{"name":"node2","publicKey":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=","address":"200:1001::2",
            "state":"up","reason":"handshake 12s ago","endpoint":"192.0.2.2:51820","path":"direct",
-           "candidates":[{"endpoint":"192.0.2.2:51820","source":"roamed","result":"handshake","score":1.0,"rttMs":0.42}],
-           "lastHandshake":"2027-01-15T07:59:48Z","handshakeAgeSeconds":12,"rttMs":0.42,"rxBytes":1258291,"txBytes":2048,
+           "candidates":[{"endpoint":"192.0.2.2:51820","source":"roamed","result":"handshake","score":1.0,"rttMs":0.42,
+                          "nextTrySeconds":null}],
+           "lastHandshake":"2027-01-15T07:59:48Z","handshakeAgeSeconds":12,"rttMs":0.42,
+           "minRttMs":0.31,"probeLoss":0.0625,"rxBytes":1258291,"txBytes":2048,
            "prefixes":["10.244.2.0/24","192.0.2.2/32"],
            "prefixDetails":[{"prefix":"10.244.2.0/24","class":"pod","source":"service:discovery:51821"},
                             {"prefix":"192.0.2.2/32","class":"node","source":"service:discovery:51821"}],
@@ -44,7 +46,7 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
 TEST(StatusJson, AbsentValuesAreEmptyOrNull) {
     auto peer = to_json(PeerView{}, kNow);
     for (auto key : {"publicKey", "address", "endpoint", "lastHandshake"}) EXPECT_EQ(peer[key], "") << key;
-    for (auto key : {"rttMs", "handshakeAgeSeconds", "nextTrySeconds"})
+    for (auto key : {"rttMs", "minRttMs", "probeLoss", "handshakeAgeSeconds", "nextTrySeconds"})
         EXPECT_TRUE(peer[key].is_null()) << key;
     for (auto key : {"candidates", "prefixes", "sources"}) EXPECT_EQ(peer[key], Json::array()) << key;
     EXPECT_EQ(peer["path"], "direct");

@@ -99,6 +99,24 @@ TEST(MonitorHub, GivesEachReaderItsOwn) {
     EXPECT_FALSE(hub.watched());
 }
 
+TEST(MonitorHub, ChangesOfPeersGoToWhoAsksForThem) {
+    asio::io_context io;
+    MonitorHub hub;
+    auto all = hub.open(io.get_executor(), {}).value();
+    auto drops = hub.open(io.get_executor(), {true, {}}).value();
+    auto its_own = hub.open(io.get_executor(), {false, test::test_key(2)}).value();
+    auto others = hub.open(io.get_executor(), {false, test::test_key(3)}).value();
+    hub.publish(PeerEvent{"node2", test::test_key(2), "up", "down", "no answer to 13 probes", "state"},
+                1'000'001);
+    const auto taken = lines_of(all->take(0));
+    ASSERT_EQ(taken.size(), 1U);
+    EXPECT_EQ(taken[0], Json::parse(R"({"time":"1970-01-01T00:00:01.000001Z","type":"state","peer":"node2",
+        "before":"up","after":"down","reason":"no answer to 13 probes"})"));
+    EXPECT_EQ(lines_of(its_own->take(0)).size(), 1U);
+    EXPECT_EQ(drops->take(0), "");
+    EXPECT_EQ(others->take(0), "");
+}
+
 TEST(MonitorHub, HasRoomForSoManyReaders) {
     asio::io_context io;
     MonitorHub hub;

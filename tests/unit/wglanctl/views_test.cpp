@@ -117,13 +117,13 @@ Public key  AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=
 Address     200:1001::2
 Endpoint    192.0.2.2:51820, direct, changed 1 time
 Handshake   12s ago (2027-01-15T07:59:48Z)
-RTT         0.42 ms
+RTT         0.42 ms, at least 0.31 ms, 6 % of the last probes lost
 Traffic     1.2 MiB received, 2.0 KiB sent
 Sources     service:discovery:51821, cache
 
-  CANDIDATE            SOURCE     LAST RESULT  SCORE      RTT
-  192.0.2.2:51820      roamed     handshake     1.00  0.42 ms
-  node2.example:51820  announced  not tried        -        -
+  CANDIDATE            SOURCE     LAST RESULT  SCORE      RTT  NEXT TRY
+  192.0.2.2:51820      roamed     handshake     1.00  0.42 ms  -
+  node2.example:51820  announced  not tried        -        -  in 5s
 
   PREFIX         CLASS  SOURCE
   10.244.2.0/24  pod    service:discovery:51821
@@ -265,6 +265,14 @@ TEST(EventView, IsALineForEachEvent) {
     EXPECT_NE(render_event(to_json(event), {}).find("  fd00:244:1::5 -> fd00:244:2::7  "), std::string::npos);
     event.packet.value = 12;
     EXPECT_NE(render_event(to_json(event), {}).find("  1 of 12, 1500 B  "), std::string::npos);
+}
+
+TEST(EventView, ChangesOfPeersAreTold) {
+    const Json event = Json::parse(R"({"time":"1970-01-01T00:00:01.000001Z","type":"endpoint","peer":"node2",
+        "before":"192.0.2.2:1","after":"192.0.2.9:1","reason":"its packets come from there"})");
+    EXPECT_EQ(
+        render_event(event, {}),
+        "00:00:01.000001  endpoint   node2: 192.0.2.2:1 -> 192.0.2.9:1 (its packets come from there)\n");
 }
 
 TEST(EventView, LossesAreTold) {

@@ -66,6 +66,14 @@ std::string render_event(const Json& event, const Style& style) {
     const std::string time = printable(time_of_day(text_at(event, {"time"})));
     if (type == "lost")
         return paint(fmt::format("{}  {}", pad(time, kTime), losses(event)), Colour::warn, style) + "\n";
+    if (type == "state" || type == "endpoint") {
+        const std::string text =
+            fmt::format("{}  {}  {}: {} -> {} ({})", pad(time, kTime), pad(type, kType),
+                        printable(text_at(event, {"peer"})), printable(text_at(event, {"before"})),
+                        printable(text_at(event, {"after"})), printable(text_at(event, {"reason"})));
+        const bool bad = type == "state" && text_at(event, {"after"}) == "down";
+        return paint(text, bad ? Colour::bad : Colour::none, style) + "\n";
+    }
     const std::string flow =
         address(event, "source", "sourcePort") + " -> " + address(event, "destination", "destinationPort");
     const std::string peer = text_at(event, {"peer"});

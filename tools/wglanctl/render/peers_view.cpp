@@ -14,17 +14,35 @@ std::string rtt_at(const Json& json) {
     return rtt ? human_rtt(*rtt) : "-";
 }
 
+std::string seconds_text(double seconds) {
+    return human_duration(static_cast<std::int64_t>(std::min(seconds, 9e15)));
+}
+
+std::string next_try_at(const Json& json) {
+    auto next = number_at(json, {"nextTrySeconds"});
+    return next ? "in " + seconds_text(*next) : "-";
+}
+
+std::string rtt_text(const Json& peer) {
+    std::string text = rtt_at(peer);
+    if (auto least = number_at(peer, {"minRttMs"})) text += fmt::format(", at least {}", human_rtt(*least));
+    if (auto loss = number_at(peer, {"probeLoss"}))
+        text += fmt::format(", {:.0f} % of the last probes lost", *loss * 100);
+    return text;
+}
+
 std::string candidates_table(const Json& candidates, const Style& style) {
     Table table({{"CANDIDATE", false, 12},
                  {"SOURCE", false, 0, 3},
                  {"LAST RESULT", false, 8},
                  {"SCORE", true, 0, 1, true},
-                 {"RTT", true, 0, 2, true}},
+                 {"RTT", true, 0, 2, true},
+                 {"NEXT TRY", false, 0, 1, true}},
                 "  ");
     for (const auto& one : candidates) {
         auto score = number_at(one, {"score"});
         table.add({text_at(one, {"endpoint"}), text_at(one, {"source"}), or_dash(text_at(one, {"result"})),
-                   score ? fmt::format("{:.2f}", *score) : "-", rtt_at(one)});
+                   score ? fmt::format("{:.2f}", *score) : "-", rtt_at(one), next_try_at(one)});
     }
     return table.render(style);
 }
@@ -89,9 +107,8 @@ std::string render_peer(const Json& peer, const Style& style) {
     std::string when = text_at(peer, {"lastHandshake"});
     fields.add("Handshake",
                when.empty() ? "never" : age_at(peer, {"handshakeAgeSeconds"}) + " (" + when + ")");
-    if (auto next = number_at(peer, {"nextTrySeconds"}))
-        fields.add("Next try", "in " + human_duration(static_cast<std::int64_t>(std::min(*next, 9e15))));
-    fields.add("RTT", rtt_at(peer));
+    if (auto next = number_at(peer, {"nextTrySeconds"})) fields.add("Next try", "in " + seconds_text(*next));
+    fields.add("RTT", rtt_text(peer));
     fields.add("Traffic", fmt::format("{} received, {} sent", human_bytes(count_at(peer, {"rxBytes"})),
                                       human_bytes(count_at(peer, {"txBytes"}))));
     fields.add("Sources", or_dash(join(list_at(peer, {"sources"}))));

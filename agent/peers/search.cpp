@@ -1,0 +1,172 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/peers/search.h"
+
+#include <algorithm>
+#include <cmath>
+
+namespace wglan {
+namespace {
+
+constexpr int kRoamedBase = 35;  // it sent from there, which NATs allow to lead back
+constexpr double kWorked = 45;
+constexpr double kFruitless = 4;
+constexpr double kWithdrawn = 60;
+constexpr double kLoss = 15;
+constexpr double kDecade = 3;  // a round trip ten times as long
+constexpr std::size_t kMostHistory = 128;
+
+bool has(const std::vector<PeerCandidate>& list, const Endpoint& endpoint) {
+    return std::any_of(list.begin(), list.end(),
+                       [&](const PeerCandidate& candidate) { return candidate.endpoint == endpoint; });
+}
+
+}  // namespace
+
+double score(const PeerCandidate& candidate, const CandidateHistory& history) {
+    double value = candidate.base;
+    if (history.worked) value += kWorked / (1 + history.fruitless);
+    if (history.withdrawn) value -= kWithdrawn;
+    value -= kFruitless * std::min(history.fruitless, 6U);
+    value -= kLoss * history.path.loss();
+    if (const auto rtt = history.path.rtt_ms()) value -= kDecade * std::log10(1 + *rtt);
+    return value;
+}
+
+const CandidateHistory& Search::known(const Endpoint& endpoint) const {
+    static const CandidateHistory nothing;
+    const auto it = history_.find(endpoint);
+    return it == history_.end() ? nothing : it->second;
+}
+
+bool Search::set_candidates(const std::vector<PeerCandidate>& candidates) {
+    bool changed = candidates.size() != named_.size();
+    for (const PeerCandidate& candidate : candidates)
+        if (!has(named_, candidate.endpoint)) changed = true;
+    // Only who named it before can have withdrawn it.
+    if (changed)
+        for (const PeerCandidate& before : named_) history_[before.endpoint].withdrawn = true;
+    for (const PeerCandidate& candidate : candidates)
+        if (const auto it = history_.find(candidate.endpoint); it != history_.end())
+            it->second.withdrawn = false;
+    named_ = candidates;
+    if (!running_ || changed) order();
+    return changed;
+}
+
+// Stable: equals stay in the order in which the registry named them.
+void Search::order() {
+    std::vector<PeerCandidate> all = named_;
+    for (const auto& more : {last_good_, extra_})
+        if (more && !has(all, *more)) all.push_back({*more, CandidateSource::roamed, kRoamedBase});
+    std::stable_sort(all.begin(), all.end(), [&](const PeerCandidate& a, const PeerCandidate& b) {
+        return score(a, known(a.endpoint)) > score(b, known(b.endpoint));
+    });
+    order_ = std::move(all);
+    if (history_.size() <= kMostHistory) return;
+    std::erase_if(history_, [&](const auto& item) { return !has(order_, item.first); });
+}
+
+void Search::start(const std::optional<Endpoint>& in_use, SteadyTime now) {
+    extra_ = in_use && !known(*in_use).withdrawn ? in_use : std::nullopt;
+    order();
+    current_ = 0;
+    // A successor finds WireGuard's endpoint in place, as good as any to begin with.
+    if (!last_good_ && extra_) {
+        const auto at = std::find_if(order_.begin(), order_.end(),
+                                     [&](const PeerCandidate& c) { return c.endpoint == *in_use; });
+        if (at != order_.end()) current_ = static_cast<std::size_t>(at - order_.begin());
+    }
+    running_ = true;
+    since_ = now;
+    pause_until_.reset();
+    rounds_.reset();
+}
+
+bool Search::advance(SteadyTime now) {
+    if (!running_ || order_.empty()) return false;
+    if (pause_until_) {
+        if (now < *pause_until_) return false;
+        pause_until_.reset();
+        order();
+        current_ = 0;
+        since_ = now;
+        return true;
+    }
+    current_ = std::min(current_, order_.size() - 1);
+    if (now - since_ < times_.candidate_time) return false;
+    CandidateHistory& tried = history_[order_[current_].endpoint];
+    ++tried.fruitless;
+    ++tried.tries;
+    ++tries_;
+    if (current_ + 1 < order_.size()) {
+        ++current_;
+        since_ = now;
+    } else {
+        pause_until_ = now + rounds_.next();
+        ++rounds_done_;
+    }
+    return false;
+}
+
+void Search::worked(const Endpoint& endpoint) {
+    last_good_ = endpoint;
+    CandidateHistory& history = history_[endpoint];
+    history.worked = true;
+    history.fruitless = 0;
+}
+
+std::optional<Endpoint> Search::wanted() const {
+    if (!running_ || order_.empty()) return std::nullopt;
+    return order_[std::min(current_, order_.size() - 1)].endpoint;
+}
+
+std::optional<SteadyTime> Search::next_try() const {
+    if (!running_ || order_.empty()) return std::nullopt;
+    return pause_until_ ? *pause_until_ : since_ + times_.candidate_time;
+}
+
+std::vector<Endpoint> Search::clone_targets() const {
+    std::vector<Endpoint> targets;
+    const auto first = wanted();
+    for (const PeerCandidate& candidate : order_)
+        if (candidate.endpoint != first && targets.size() < kMaxCloneTargets)
+            targets.push_back(candidate.endpoint);
+    return running_ ? targets : std::vector<Endpoint>{};
+}
+
+std::vector<CandidateStatus> Search::describe(const std::optional<Endpoint>& in_use) const {
+    std::vector<CandidateStatus> all;
+    for (std::size_t i = 0; i < order_.size(); ++i) {
+        const PeerCandidate& candidate = order_[i];
+        const CandidateHistory& history = known(candidate.endpoint);
+        CandidateStatus status{candidate.endpoint,        candidate.source,      "not tried",
+                               score(candidate, history), history.path.rtt_ms(), std::nullopt};
+        if (in_use == candidate.endpoint)
+            status.result = candidate.source == CandidateSource::roamed ? "in use (roamed)" : "in use";
+        else if (running_ && i == current_ && !pause_until_)
+            status.result = "being tried";
+        else if (history.fruitless > 0)
+            status.result = "no answer (" + std::to_string(history.fruitless) +
+                            (history.fruitless == 1 ? " try)" : " tries)");
+        else if (history.worked)
+            status.result = "worked before";
+        if (running_) {
+            // Those before the present one are next tried after the pause, of unknown length while it runs
+            // on.
+            if (pause_until_)
+                status.next_try = *pause_until_ + times_.candidate_time * static_cast<int>(i);
+            else if (i > current_)
+                status.next_try = since_ + times_.candidate_time * static_cast<int>(i - current_);
+        }
+        all.push_back(std::move(status));
+    }
+    if (in_use && !has(order_, *in_use)) {
+        const CandidateHistory& history = known(*in_use);
+        const PeerCandidate roamed(*in_use, CandidateSource::roamed, kRoamedBase);
+        all.insert(all.begin(), {*in_use, CandidateSource::roamed, "in use (roamed)", score(roamed, history),
+                                 history.path.rtt_ms(), std::nullopt});
+    }
+    return all;
+}
+
+}  // namespace wglan

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/app/own_record.h"
+
+#include <gtest/gtest.h>
+
+#include "tests/support/samples.h"
+
+namespace wglan {
+namespace {
+
+using namespace samples;
+
+class ObservedEndpoints : public testing::Test {
+protected:
+    Peer& add(std::uint8_t number, const char* reached_at) {
+        Peer peer;
+        peer.name = "node" + std::to_string(number);
+        peer.public_key = key(number);
+        peer.candidates = {{where("192.0.2.2:51820"), CandidateSource::announced}};
+        if (*reached_at != '\0') in_use[peer.public_key] = at(reached_at);
+        peers.push_back(peer);
+        return peers.back();
+    }
+    std::map<std::string, Endpoint> run() {
+        return observed_endpoints(
+            peers,
+            [this](const PublicKey& key) -> std::optional<Endpoint> {
+                const auto it = in_use.find(key);
+                return it == in_use.end() ? std::nullopt : std::optional(it->second);
+            },
+            [](const HostPort& where) -> std::vector<Endpoint> {
+                if (where.host == "node.example") return {at("203.0.113.5:1")};
+                return {where.endpoint().value()};
+            });
+    }
+    std::vector<Peer> peers;
+    std::map<PublicKey, Endpoint> in_use;
+};
+
+TEST_F(ObservedEndpoints, AreThoseThatNobodyAnnounces) {
+    add(2, "192.0.2.2:51820");     // as announced
+    add(3, "198.51.100.7:40001");  // behind a NAT
+    add(4, "");                    // down
+    add(5, "[fe80::5]:51820");     // of use to nobody else
+    add(6, "203.0.113.5:1").candidates = {{where("node.example:1"), CandidateSource::announced}};
+    add(7, "198.51.100.8:1").agentless = true;
+    add(8, "198.51.100.9:51820").candidates = {{where("198.51.100.9:51820"), CandidateSource::observed}};
+    EXPECT_EQ(run(), (std::map<std::string, Endpoint>{{to_string(key(3)), at("198.51.100.7:40001")}}));
+}
+
+TEST_F(ObservedEndpoints, WhatOtherMembersSayIsNotAnnounced) {
+    add(3, "198.51.100.7:40001").candidates = {{where("198.51.100.7:40001"), CandidateSource::peers}};
+    EXPECT_EQ(run().size(), 1U) << "two that see a peer would take turns in keeping silent";
+}
+
+TEST_F(ObservedEndpoints, AreBounded) {
+    for (int i = 0; i < 200; ++i) add(static_cast<std::uint8_t>(i + 2), "198.51.100.7:40001");
+    EXPECT_EQ(run().size(), kMostObservedByUs);
+}
+
+TEST(TellsMore, OnlyNewOrOtherEndpointsAreNews) {
+    const std::map<std::string, Endpoint> one{{"a", at("192.0.2.1:1")}};
+    const std::map<std::string, Endpoint> other{{"a", at("192.0.2.1:2")}};
+    const std::map<std::string, Endpoint> both{{"a", at("192.0.2.1:1")}, {"b", at("192.0.2.2:1")}};
+    EXPECT_FALSE(tells_more(one, one));
+    EXPECT_TRUE(tells_more(other, one));
+    EXPECT_TRUE(tells_more(both, one));
+    EXPECT_FALSE(tells_more(one, both)) << "what is gone is no news";
+    EXPECT_FALSE(tells_more({}, one));
+}
+
+}  // namespace
+}  // namespace wglan
