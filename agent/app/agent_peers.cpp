@@ -139,6 +139,11 @@ void Agent::note_peer_changes(const std::vector<PublicKey>& changed) {
                          change.before.to_string(), change.reason);
     }
     if (logged > kMostLogged) spdlog::info("... and {} changes of peers more", logged - kMostLogged);
+    if (told_states_.size() <= 2 * merged_.peers.size() + kMostLogged) return;
+    const auto keys = manager_.keys();  // sorted
+    std::erase_if(told_states_, [&](const auto& item) {
+        return !std::binary_search(keys.begin(), keys.end(), item.first);
+    });
 }
 
 // Where peers' packets must not be sent: it would come back into the tunnel.

@@ -178,8 +178,10 @@ void Agent::merge() {
     for (const Refusal& refusal : merged_.refused)
         if (!std::binary_search(before.begin(), before.end(), refusal))
             spdlog::warn("refused {} of {}: {}", refusal.prefix, refusal.peer, refusal.reason);
+    const auto known = manager_.keys();
     manager_.set_peers(peer_inputs(), now);
-    if (observed_.wireguard) observe_peers(*observed_.wireguard);
+    // New ones may be in the device already. To the others an old dump would say that nothing came since.
+    if (observed_.wireguard && manager_.keys() != known) observe_peers(*observed_.wireguard);
     (void)tick_peers();
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();

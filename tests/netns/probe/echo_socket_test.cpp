@@ -51,8 +51,13 @@ TEST_F(EchoSocketTest, OthersEchoesDontWakeIt) {
     auto socket = EchoSocket::open();
     auto other = EchoSocket::open();
     ASSERT_TRUE(socket && other);
-    ASSERT_TRUE(other->send(ip("200:1001::2"), ifindex("lo"), 1));
-    EXPECT_EQ(answers(*other, 1), std::vector<std::uint64_t>{1});
+    // A namespace that is a moment old may lose the first.
+    std::vector<std::uint64_t> answered;
+    for (std::uint64_t number = 1; answered.empty() && number <= 5; ++number) {
+        ASSERT_TRUE(other->send(ip("200:1001::2"), ifindex("lo"), number));
+        answered = answers(*other, 1);
+    }
+    EXPECT_EQ(answered.size(), 1U);
     pollfd ready{socket->fd(), POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, 50), 0);
 }

@@ -64,7 +64,10 @@ def dead_path_is_noticed_within_ten_seconds(mesh: Mesh) -> None:
         check(mesh.peer_state(one, "node3") == "up", "node3 is suspected too")
         mend(mesh, two)
         back = eventually(
-            lambda: mesh.peer_state(one, "node2") == "up" and mesh.peer_state(three, "node2") == "up",
+            lambda: all(
+                mesh.peer_state(node, name) == "up"
+                for node, name in ((one, "node2"), (three, "node2"), (two, "node1"), (two, "node3"))
+            ),
             "node2 isn't found again",
             timeout=30,
         )
