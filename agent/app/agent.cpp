@@ -64,6 +64,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       drift_looks_(io, {Milliseconds(0), kDriftLooksMost}, [this] { look_for_drift(); }),
       tick_timer_(io),
       observed_timer_(io),
+      second_try_timer_(io),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
     settings_.file = input_.file;
     settings_.loaded = system_clock().unix_now();
@@ -385,7 +386,7 @@ void Agent::stop() {
     names_.stop();
     packet_monitor_.stop();
     for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
-                         &retry_timer_, &remember_timer_, &tick_timer_, &observed_timer_})
+                         &retry_timer_, &remember_timer_, &tick_timer_, &observed_timer_, &second_try_timer_})
         timer->cancel();
     for (PacedWork* looks : {&route_looks_, &host_looks_, &drift_looks_}) looks->cancel();
     for (auto* stream : {&monitor_stream_, &echo_stream_})

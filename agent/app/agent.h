@@ -16,6 +16,7 @@
 #include "agent/app/facts.h"
 #include "agent/app/file_watch.h"
 #include "agent/app/guard_keeper.h"
+#include "agent/app/handshake_clones.h"
 #include "agent/app/kernel.h"
 #include "agent/app/names.h"
 #include "agent/app/pace.h"
@@ -131,6 +132,10 @@ private:
     PeerInput peer_input(const Peer& peer) const;
     std::vector<PeerInput> peer_inputs() const;
 
+    // agent_clones.cpp
+    void clone_handshakes(const PublicKey* one = nullptr);
+    void try_again_later();
+
     // agent_views.cpp
     void look_now();
     std::vector<PeerView> peer_views() const;
@@ -171,6 +176,14 @@ private:
 
     Registry registry_;
     PeerManager manager_;
+    std::unique_ptr<CloneTable> clone_table_;
+    std::optional<HandshakeClones> clones_;
+    struct SecondTry {
+        PublicKey key;
+        bool other_family = false;
+        SteadyTime at{};
+    };
+    std::vector<SecondTry> second_tries_;  // the earliest first
     std::optional<EchoSocket> echo_socket_;
     std::unique_ptr<asio::posix::stream_descriptor> echo_stream_;
     std::string probe_warning_;
@@ -205,7 +218,7 @@ private:
 
     Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
     PacedWork route_looks_, host_looks_, drift_looks_;  // what events of the kernel ask for
-    Timer tick_timer_, observed_timer_;
+    Timer tick_timer_, observed_timer_, second_try_timer_;
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
     Backoff retry_;
 

@@ -74,6 +74,7 @@ bool Agent::refresh_facts() {
     merge_dirty_ = true;
     if (!moved) return true;
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
+    if (clones_) clones_->network_changed();
     manager_.restart_searches(system_clock().now());
     tick_later();
     return true;
@@ -275,6 +276,7 @@ bool Agent::reconcile_one() {
     merge_dirty_ = one_put_ = false;
     if (manager_.searching()) poll_later();
     look_at_routes_later();
+    clone_handshakes(&touched->key);
     if (plan.empty()) return true;
     Kernel::Outcome outcome;
     if (!carry_out(plan, outcome)) return true;
@@ -317,6 +319,7 @@ void Agent::reconcile_all() {
     const bool all_known = knowledge_complete();
     if (!all_known) plan = without_removals(std::move(plan));
     first_reconcile_done_ = true;
+    clone_handshakes();
     if (plan.empty()) {
         note_errors({});
         return;

@@ -178,11 +178,13 @@ private:
         steer.when_down = config_.peers.when_down;
         steer.name = peer.name.substr(0, 31);
         out_.steer_peers.emplace(id, std::move(steer));
+        const auto in_use = in_.manager.endpoint_in_use(peer.public_key);
+        roamed_to_ = in_use ? std::optional(in_use->address) : std::nullopt;
         for (const OwnedPrefix& owned : peer.prefixes)
             steer_prefix(owned, id, bypassed(in_.manager.state(peer.public_key)));
         for (const Endpoint& endpoint : in_.endpoints(peer))
             out_.steer_endpoints.insert({SteerEndpoint::Kind::outer, endpoint, IPPROTO_UDP});
-        if (const auto endpoint = in_.manager.endpoint_in_use(peer.public_key))
+        if (const auto endpoint = in_use)
             out_.steer_endpoints.insert({SteerEndpoint::Kind::outer, *endpoint, IPPROTO_UDP});
     }
 
@@ -207,6 +209,7 @@ private:
         // are steered by the programs alone.
         const auto first = endpoints_.lower_bound(owned.prefix.address());
         if (first != endpoints_.end() && owned.prefix.contains(*first)) return;
+        if (roamed_to_ && owned.prefix.contains(*roamed_to_)) return;
         for (const Prefix& part : without(owned.prefix, config_.steering.exclude)) backup_route(part);
         if (overrides(owned.prefix)) halved_.push_back(owned.prefix);
     }
@@ -249,6 +252,7 @@ private:
     const Config& config_;
     Desired out_;
     std::set<IpAddress> endpoints_;
+    std::optional<IpAddress> roamed_to_;  // where the peer at hand is reached, named or not
     std::vector<Prefix> halved_;
     // Some room is left to what passes.
     std::size_t room_ = config_.bpf.max_routes - config_.bpf.max_routes / 16;

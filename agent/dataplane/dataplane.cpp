@@ -53,7 +53,8 @@ public:
     Result<> remove_peers(const std::vector<PeerId>& ids) override;
     Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
     Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) override;
-    Result<> set_clones(const std::vector<CloneList>& lists) override;
+    Result<> put_clones(const CloneList& list) override;
+    Result<> remove_clones(const Endpoint& used) override;
     Result<> heartbeat() override;
     Result<Attachment> attach_uplink(int ifindex, const std::string& name) override;
     Result<std::vector<Attachment>> attach_tunnel(int ifindex, const std::string& name, bool direct) override;
@@ -220,8 +221,12 @@ Result<> BpfDataplane::set_config(const SteerConfig& config) {
     return with_maps([&](SteeringMaps& maps) { return maps.set_config(config); });
 }
 
-Result<> BpfDataplane::set_clones(const std::vector<CloneList>& lists) {
-    return with_maps([&](SteeringMaps& maps) { return maps.set_clones(lists); });
+Result<> BpfDataplane::put_clones(const CloneList& list) {
+    return with_maps([&](SteeringMaps& maps) { return maps.put_clones(list); });
+}
+
+Result<> BpfDataplane::remove_clones(const Endpoint& used) {
+    return with_maps([&](SteeringMaps& maps) { return maps.remove_clones(used); });
 }
 
 Result<> BpfDataplane::heartbeat() {

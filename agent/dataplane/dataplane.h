@@ -84,8 +84,10 @@ public:
     virtual Result<> remove_peers(const std::vector<PeerId>& ids) = 0;
     virtual Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints) = 0;
     virtual Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints) = 0;
-    // The whole set; initiations to other endpoints are not cloned.
-    virtual Result<> set_clones(const std::vector<CloneList>& lists) = 0;
+    // Initiations to list.used are cloned to its places, instead of to those that were set before. A
+    // predecessor's lists are gone.
+    virtual Result<> put_clones(const CloneList& list) = 0;
+    virtual Result<> remove_clones(const Endpoint& used) = 0;
     // Tells the programs that an agent is alive (see agent.orphanAfter).
     virtual Result<> heartbeat() = 0;
 

@@ -73,6 +73,10 @@ Result<SteeringMaps> SteeringMaps::open(const SteerObject& object, std::size_t e
     if (!entries) return Failure(entries.error());
     for (const auto& [key, value] : *entries)
         if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) maps.endpoints_.insert(endpoint);
+    const auto clones = maps.tables_->clones.dump();
+    if (!clones) return Failure(clones.error());
+    for (const auto& [used, places] : *clones)
+        if (auto removed = maps.tables_->clones.remove(used); !removed) return Failure(removed.error());
     maps.announce_reach_ports();
     // A predecessor may have ended between a change of the maps and what makes it known.
     maps.live_.new_generation();
@@ -228,32 +232,12 @@ Result<> SteeringMaps::remove_endpoints(const std::vector<SteerEndpoint>& endpoi
     return {};
 }
 
-Result<> SteeringMaps::set_clones(const std::vector<CloneList>& lists) {
-    if (!clones_known_) {
-        const auto entries = tables_->clones.dump();
-        if (!entries) return Failure(entries.error());
-        for (const auto& [key, value] : *entries)
-            if (auto removed = tables_->clones.remove(key); !removed) return removed;
-        clones_known_ = true;
-    }
-    std::map<Endpoint, CloneList> wanted;
-    for (const CloneList& list : lists)
-        if (!list.others.empty()) wanted.emplace(list.used, list);
-    for (auto old = clones_.begin(); old != clones_.end();) {
-        if (wanted.contains(old->first)) {
-            ++old;
-            continue;
-        }
-        if (auto removed = tables_->clones.remove(encode_place(old->first)); !removed) return removed;
-        old = clones_.erase(old);
-    }
-    for (auto& [used, list] : wanted) {
-        const auto there = clones_.find(used);
-        if (there != clones_.end() && there->second == list) continue;
-        if (auto put = tables_->clones.put(encode_place(used), encode_clones(list)); !put) return put;
-        clones_.insert_or_assign(used, std::move(list));
-    }
-    return {};
+Result<> SteeringMaps::put_clones(const CloneList& list) {
+    return tables_->clones.put(encode_place(list.used), encode_clones(list));
+}
+
+Result<> SteeringMaps::remove_clones(const Endpoint& used) {
+    return tables_->clones.remove(encode_place(used));
 }
 
 }  // namespace wglan

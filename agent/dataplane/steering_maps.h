@@ -2,7 +2,6 @@
 // Reads and writes what the programs decide by: routes, peers, endpoints, settings.
 #pragma once
 
-#include <map>
 #include <set>
 #include <vector>
 
@@ -34,7 +33,8 @@ public:
     Result<> remove_peers(const std::vector<PeerId>& ids);
     Result<> put_endpoints(const std::vector<SteerEndpoint>& endpoints);
     Result<> remove_endpoints(const std::vector<SteerEndpoint>& endpoints);
-    Result<> set_clones(const std::vector<CloneList>& lists);
+    Result<> put_clones(const CloneList& list);
+    Result<> remove_clones(const Endpoint& used);
 
 private:
     // The routes of one family, in the trie and beside it.
@@ -61,8 +61,6 @@ private:
     RouteTables<wglan_key4> ipv4_;
     RouteTables<wglan_key6> ipv6_;
     std::set<SteerEndpoint> endpoints_;  // mirrors wglan_endpts: when does a fragment entry go?
-    std::map<Endpoint, CloneList> clones_;
-    bool clones_known_ = false;  // else wglan_clones may hold a predecessor's
 };
 
 }  // namespace wglan

@@ -113,6 +113,22 @@ void PeerManager::restart_searches(SteadyTime now) {
     next_tick_ = now;
 }
 
+bool PeerManager::try_at_once(const PublicKey& key, const Endpoint& candidate, SteadyTime now) {
+    const auto it = peers_.find(key);
+    if (it == peers_.end()) return false;
+    Entry& entry = it->second;
+    const bool half_open = entry.rx_at && now - *entry.rx_at < times_.search.half_open;
+    if (entry.life.alive() || entry.hold_until || !entry.in_device || entry.search.empty() || half_open)
+        return false;
+    if (!entry.search.go_to(candidate, now)) return false;
+    begin_afresh(entry, now);
+    entry.hold_until.reset();
+    entry.changed = true;
+    entry.due = {};
+    next_tick_ = now;
+    return true;
+}
+
 // The device's counters start anew with a peer that is made anew; those told to people don't.
 void PeerManager::take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now) {
     PeerStatus& status = entry.status;

@@ -99,6 +99,9 @@ public:
     std::vector<PublicKey> tick(SteadyTime now, UnixTime unix_now);
     // When the next tick may do something without news; max() = when there is news.
     SteadyTime next_tick() const { return next_tick_; }
+    // Has the device initiate at once at this candidate, unless the peer is alive: what was sent may have
+    // gone nowhere yet. False: nothing to do.
+    bool try_at_once(const PublicKey& key, const Endpoint& candidate, SteadyTime now);
     // Something in the world changed (own address, route): back-offs are forgotten, live peers looked at.
     void restart_searches(SteadyTime now);
 

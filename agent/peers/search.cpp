@@ -108,6 +108,16 @@ bool Search::advance(SteadyTime now) {
     return false;
 }
 
+bool Search::go_to(const Endpoint& endpoint, SteadyTime now) {
+    const auto at = std::find_if(order_.begin(), order_.end(), [&](const PeerCandidate& candidate) {
+        return candidate.endpoint == endpoint;
+    });
+    if (!running_ || pause_until_ || at == order_.end()) return false;
+    current_ = static_cast<std::size_t>(at - order_.begin());
+    since_ = now;
+    return true;
+}
+
 void Search::worked(const Endpoint& endpoint) {
     last_good_ = endpoint;
     CandidateHistory& history = history_[endpoint];

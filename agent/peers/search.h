@@ -77,6 +77,8 @@ public:
     void start(const std::optional<Endpoint>& in_use, SteadyTime now);
     // True if a new round began.
     bool advance(SteadyTime now);
+    // Goes on with this candidate; false: it is none.
+    bool go_to(const Endpoint& endpoint, SteadyTime now);
     void stop() { running_ = false; }
     void worked(const Endpoint& endpoint);
     CandidateHistory& history(const Endpoint& endpoint) { return history_[endpoint]; }

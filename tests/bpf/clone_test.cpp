@@ -216,27 +216,23 @@ TEST_F(Clones, KeepAChecksumThatIsNone) {
     EXPECT_EQ(frames[0][41], 0);
 }
 
-TEST_F(Clones, AreSetAsAWhole) {
+TEST_F(Clones, ArePutAndRemoved) {
+    clones("192.0.2.44:51820", {place("192.0.2.77:1234")});  // a predecessor's
     auto maps = SteeringMaps::open(object(), 1000);
     ASSERT_TRUE(maps);
-    clones("192.0.2.44:51820", {place("192.0.2.77:1234")});  // a predecessor's
     const auto endpoint = [](const char* text) { return Endpoint::parse(text).value(); };
-    const CloneList first{endpoint("192.0.2.9:51820"), {{endpoint("192.0.2.77:1234")}}};
-    const CloneList second{endpoint("[2001:db8:1::9]:51820"), {{endpoint("[2001:db8:1::10]:7"), true}}};
+    CloneList list{endpoint("192.0.2.9:51820"), {{endpoint("192.0.2.77:1234")}}};
     const auto frames_of = [&](const char* to) {
         expect_untouched(frame(from_us(to)), kNext, marked());
         return up().frames().size();
     };
-    ASSERT_TRUE(maps->set_clones({first, second}));
-    EXPECT_EQ(frames_of("192.0.2.9"), 1U);
-    EXPECT_EQ(frames_of("2001:db8:1::9"), 1U);
     EXPECT_EQ(frames_of("192.0.2.44"), 0U);
-    auto more = first;
-    more.others.push_back({endpoint("192.0.2.12:5"), true});
-    ASSERT_TRUE(maps->set_clones({more}));
+    ASSERT_TRUE(maps->put_clones(list));
+    EXPECT_EQ(frames_of("192.0.2.9"), 1U);
+    list.others.push_back({endpoint("192.0.2.12:5"), true});
+    ASSERT_TRUE(maps->put_clones(list));
     EXPECT_EQ(frames_of("192.0.2.9"), 2U);
-    EXPECT_EQ(frames_of("2001:db8:1::9"), 0U);
-    ASSERT_TRUE(maps->set_clones({}));
+    ASSERT_TRUE(maps->remove_clones(list.used));
     EXPECT_EQ(frames_of("192.0.2.9"), 0U);
 }
 

@@ -92,7 +92,7 @@ def idle_healthy_peer_stays_up(mesh: Mesh) -> None:
     check(mesh.peer_state(two, "node1") == "up", "node2 thinks otherwise")
 
 
-@scenario(core=True)
+@scenario(core=False)
 def lossy_path_stays_up(mesh: Mesh) -> None:
     """A tenth of all packets is lost each way: no alarm."""
     one, two = mesh.nodes
@@ -229,3 +229,56 @@ def what_members_see_is_published(mesh: Mesh) -> None:
     sources = {c["source"] for c in (mesh.peer(two, "node3") or {})["candidates"]}
     check("peers" in sources or "roamed" in sources, f"candidates by {sources}")
     mesh.expect_ping(two, mesh.overlay(three))
+
+
+def _know_each_other(mesh: Mesh, endpoints: list[str]) -> float:
+    """node1 gets an entry of node2 with these endpoints, node2 one of node1 without any; how long until up."""
+    entries = {}
+    for node in mesh.nodes:
+        own = node.wglanctl_json("status")["node"]
+        entries[node.name] = {
+            "name": node.name,
+            "publicKey": own["publicKey"],
+            "address": own["address"],
+            "prefixes": [f"{node.addresses.ipv4}/32"],
+        }
+    one, two = mesh.nodes
+    before = {node: node.patch.read_text() for node in mesh.nodes}
+    mesh.reconfigure(two, [{"op": "add", "path": "/discovery/static/-", "value": entries["node1"]}])
+    eventually(lambda: mesh.peer(two, "node1") is not None, "node2 doesn't take the entry", timeout=5)
+    entry = {**entries["node2"], "endpoints": endpoints}
+    mesh.reconfigure(one, [{"op": "add", "path": "/discovery/static/-", "value": entry}])
+    eventually(lambda: mesh.peer(one, "node2") is not None, "node1 doesn't take the entry", timeout=5, step=0.01)
+    took = eventually(
+        lambda: mesh.peer_state(one, "node2") == "up", "node2 isn't found", timeout=5, step=0.01
+    )
+    eventually(lambda: mesh.peer_state(two, "node1") == "up", "node2 doesn't see node1 up", timeout=5)
+    mesh.expect_ping(one, two.addresses.ipv4)
+    for node, text in before.items():
+        mesh.write_patch(node, text)
+    for node, name in ((one, "node2"), (two, "node1")):
+        eventually(lambda: mesh.peer(node, name) is None, "an entry stays", timeout=5)  # noqa: B023
+    return took
+
+
+@scenario(core=True, start=False)
+def right_candidate_of_eight_is_found_at_once(mesh: Mesh) -> None:
+    """Tried in turn it would take 40 s: each initiation goes to all, and those of the other family come next."""
+    for node in mesh.nodes:
+        mesh.reconfigure(node, [{"op": "replace", "path": "/discovery/services", "value": []}])
+        node.agent_start()
+    one, two = mesh.nodes
+    four, six = two.addresses.ipv4, two.addresses.ipv6
+    wrong4 = [f"192.0.2.{100 + i}:51820" for i in range(6)] + [f"{four}:51999"]
+    wrong6 = [f"[2001:db8::{100 + i}]:51820" for i in range(3)] + [f"[{six}]:51999"]
+    for name, endpoints in (
+        ("the last of eight, IPv4", [*wrong4, f"{four}:51820"]),
+        ("the last of five, IPv6", [*wrong6, f"[{six}]:51820"]),
+        ("the only one of its family", [*wrong6, f"{four}:51820"]),
+        ("in the midst of both families", [*wrong6[:2], *wrong4[:2], f"{four}:51820", *wrong4[2:4], *wrong6[2:]]),
+    ):
+        took = sorted(_know_each_other(mesh, endpoints) for _ in range(3))
+        print(f"{name}: {' '.join(f'{seconds * 1000:.0f}' for seconds in took)} ms")
+    cloned = one.wglanctl_json("status")["steering"]["counters"]["handshakesCloned"]
+    check(cloned > 0, "no initiation was cloned")
+    print(f"{cloned} clones")
