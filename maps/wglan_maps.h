@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #ifndef WGLAN_LAYOUT_VERSION
-#define WGLAN_LAYOUT_VERSION 2
+#define WGLAN_LAYOUT_VERSION 3
 #endif
 
 #define WGLAN_MAX_ROUTES 131072 /* default entries of each LPM trie; the agent may set another */
@@ -135,8 +135,7 @@ struct wglan_config {
     __u64 heartbeat_ns;   /* CLOCK_MONOTONIC when the agent was last alive: a suspended host isn't orphaned */
     __u32 generation;     /* of the tables, see bpf/lib/cache.h; 0 = answers aren't kept */
     __u32 watched_until_s; /* CLOCK_BOOTTIME up to which somebody reads wglan_events; 0 = nobody */
-    __u64
-        reach_ports[4]; /* bit (port modulo 256) of each port in WGLAN_ENDPOINT_REACH: others needn't look */
+    __u64 reach_ports[4];  /* bit (port modulo 256) of each port in WGLAN_ENDPOINT_REACH */
 };
 
 /* Why a packet was dropped, with the name that people see (a metric's label). Append only; the guard's
