@@ -5,6 +5,7 @@
  */
 #include "bpf/lib/direct.h"
 
+#include "bpf/lib/fib.h"
 #include "bpf/lib/hub.h"
 
 /* From a pod, at its device on this host. */
@@ -58,15 +59,7 @@ __noinline int wglan_find_pod(struct __sk_buff* skb, const struct wglan_packet* 
     fib.ifindex = skb->ifindex;
     fib.l4_protocol = packet->protocol;
     if (!size) fib.tot_len = (__u16)skb->len;
-    if (packet->family == 4) {
-        fib.family = 2; /* AF_INET */
-        __builtin_memcpy(&fib.ipv4_src, packet->source + 12, 4);
-        __builtin_memcpy(&fib.ipv4_dst, packet->destination + 12, 4);
-    } else {
-        fib.family = 10; /* AF_INET6 */
-        __builtin_memcpy(fib.ipv6_src, packet->source, 16);
-        __builtin_memcpy(fib.ipv6_dst, packet->destination, 16);
-    }
+    wglan_ask_for(&fib, packet->family, packet->source, packet->destination);
     found = bpf_fib_lookup(skb, &fib, sizeof(fib), 0);
     if (found != BPF_FIB_LKUP_RET_SUCCESS && found != BPF_FIB_LKUP_RET_NO_NEIGH) return 0;
     device = fib.ifindex;
@@ -94,10 +87,6 @@ static __always_inline int wglan_deliver(struct __sk_buff* skb, const struct wgl
     if (!way->resolved) return (int)bpf_redirect_neigh(way->ifindex, NULL, 0, 0);
     if (way->kind == WGLAN_POD_PEER) return (int)bpf_redirect_peer(way->ifindex, 0);
     return (int)bpf_redirect(way->ifindex, 0);
-}
-
-static __always_inline bool wglan_peer_is_up(const struct wglan_route* route) {
-    return (route->flags & WGLAN_ANSWER_UP) != 0;
 }
 
 /* `route`: of the packet's source; changed for an error's. */
@@ -133,10 +122,9 @@ int wglan_tun_dir(struct __sk_buff* skb) {
     struct wglan_packet packet;
     struct wglan_route route;
 
-    if (!config || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
-    if (wglan_tunnel_in_tunnel(&packet, config))
-        return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
-    wglan_account(skb, &packet, config, packet.source, false, &route);
+    int verdict;
+
+    if (!wglan_arrives(skb, config, &packet, &route, &verdict)) return verdict;
     if (wglan_is_own_pod(&packet, true)) return wglan_into_pod(skb, &packet, config, &route);
     return wglan_between_peers(skb, &packet, config, &route);
 }

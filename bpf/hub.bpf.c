@@ -7,11 +7,9 @@ int wglan_tun_hub(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
     struct wglan_route route;
+    int verdict;
 
-    if (!config || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
-    if (wglan_tunnel_in_tunnel(&packet, config))
-        return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
-    wglan_account(skb, &packet, config, packet.source, false, &route);
+    if (!wglan_arrives(skb, config, &packet, &route, &verdict)) return verdict;
     return wglan_between_peers(skb, &packet, config, &route);
 }
 

@@ -19,11 +19,11 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
     __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
     enum wglan_fit fit = WGLAN_NO_DEVICE;
 
-    if (wglan_is_usual(skb, packet, config, route)) {
+    if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
+    if (wglan_is_usual(skb, packet, route, fit)) {
         wglan_hand_over(skb, peer);
         return wglan_into_tunnel(skb, packet, config, peer);
     }
-    if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
     switch (wglan_judge_peer(peer, fit != WGLAN_NO_DEVICE, &reason)) {
         case WGLAN_PATH_BYPASS:
             return wglan_pass();
@@ -72,12 +72,9 @@ int wglan_tun_in(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
     struct wglan_route route;
+    int verdict;
 
-    if (!config || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
-    if (wglan_tunnel_in_tunnel(&packet, config))
-        return wglan_drop(skb, &packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
-    wglan_account(skb, &packet, config, packet.source, false, &route);
-    return WGLAN_NEXT;
+    return wglan_arrives(skb, config, &packet, &route, &verdict) ? WGLAN_NEXT : verdict;
 }
 
 /* Into the tunnel, redirected or routed. The agent's own marked TCP may go here: only UDP is outer. */

@@ -41,12 +41,16 @@ Prefix to_prefix(const wglan_key6& key) {
 wglan_endpoint_key to_endpoint_key(wglan_endpoint_kind kind, const Endpoint& endpoint,
                                    std::uint8_t protocol) {
     wglan_endpoint_key key{};
-    const auto bytes = endpoint.address.mapped();
-    std::copy(bytes.begin(), bytes.end(), key.address);
+    put_address(key.address, endpoint.address);
     key.port = kind == WGLAN_ENDPOINT_FRAGMENT ? std::uint16_t{0} : endpoint.port;
     key.protocol = protocol;
     key.kind = static_cast<__u8>(kind);
     return key;
+}
+
+void put_address(__u8 (&to)[16], const IpAddress& address) {
+    const auto bytes = address.mapped();
+    std::copy(bytes.begin(), bytes.end(), to);
 }
 
 IpAddress to_address(const __u8 (&bytes)[16]) {

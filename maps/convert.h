@@ -18,6 +18,7 @@ Prefix to_prefix(const wglan_key4& key);
 Prefix to_prefix(const wglan_key6& key);
 
 wglan_endpoint_key to_endpoint_key(wglan_endpoint_kind kind, const Endpoint& endpoint, std::uint8_t protocol);
+void put_address(__u8 (&to)[16], const IpAddress& address);  // IPv4 becomes IPv4-mapped
 // Of 16 bytes; IPv4-mapped ones become IPv4.
 IpAddress to_address(const __u8 (&bytes)[16]);
 

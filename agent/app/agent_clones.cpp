@@ -14,8 +14,6 @@ namespace {
 constexpr Milliseconds kNeighbourKnown{150};
 // A response in the first family would have come, across the longest of usual ways.
 constexpr Milliseconds kOtherFamily{600};
-// What the side that waits adds (SearchTimes::yield_time).
-constexpr Milliseconds kYields{400};
 constexpr std::size_t kMostNeighbours = 256;  // asked for at a time: tables of neighbours are small
 
 // The lists only make a search quicker: without them candidates are tried in turn.
@@ -55,7 +53,7 @@ void Agent::clone_handshakes(const PublicKey* one) {
     for (const auto& incomplete : clones_->take_incomplete()) {
         for (const auto& [ifindex, address] : incomplete.neighbours)
             if (asked++ < kMostNeighbours) (void)netlink_->probe_neighbour(ifindex, address);
-        const auto at = now + (manager_.holding(incomplete.key) ? kYields : Milliseconds(0));
+        const auto at = now + (manager_.holding(incomplete.key) ? SearchTimes{}.yield_time : Milliseconds(0));
         if (!incomplete.neighbours.empty())
             second_tries_.push_back({incomplete.key, false, at + kNeighbourKnown});
         if (incomplete.other_family) second_tries_.push_back({incomplete.key, true, at + kOtherFamily});

@@ -87,8 +87,7 @@ bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint) {
 
 wglan_place encode_place(const Endpoint& endpoint) {
     wglan_place place{};
-    const auto bytes = endpoint.address.mapped();
-    std::copy(bytes.begin(), bytes.end(), place.address);
+    put_address(place.address, endpoint.address);
     place.port = endpoint.port;
     return place;
 }

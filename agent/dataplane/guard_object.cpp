@@ -28,8 +28,7 @@ bool kernel_has_conntrack() { return ::access("/proc/sys/net/netfilter/nf_conntr
 
 wglan_guard_address address_key(const IpAddress& address) {
     wglan_guard_address key{};
-    const auto bytes = address.mapped();
-    std::copy(bytes.begin(), bytes.end(), key.address);
+    put_address(key.address, address);
     return key;
 }
 

@@ -31,6 +31,10 @@ struct wglan_slot {
     __u32 check; /* over all of the above: where a program can be preempted a slot may be half written */
 };
 
+static __always_inline bool wglan_peer_is_up(const struct wglan_route* answer) {
+    return (answer->flags & WGLAN_ANSWER_UP) != 0;
+}
+
 /* Not pinned: it belongs to the programs that fill it. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);

@@ -9,12 +9,11 @@
 
 #include <linux/udp.h>
 
+#include "bpf/lib/fib.h"
 #include "bpf/lib/maps.h"
-#include "bpf/lib/packet.h"
+#include "bpf/lib/wireguard.h"
 
-#define WGLAN_HANDSHAKE_INITIATION 1
-#define WGLAN_INITIATION_LENGTH 148 /* bytes, whitepaper section 5.4.2 */
-#define WGLAN_CLONED 0x9d674c43     /* in a clone's control block: it isn't cloned again */
+#define WGLAN_CLONED 0x9d674c43 /* in a clone's control block: it isn't cloned again */
 
 struct {
     __uint(type, BPF_MAP_TYPE_HASH);
@@ -112,15 +111,7 @@ static __always_inline __u32 wglan_way_to(struct __sk_buff* skb, const struct wg
     fib.l4_protocol = IPPROTO_UDP;
     fib.sport = bpf_htons(packet->source_port);
     fib.dport = bpf_htons(to->port);
-    if (packet->family == 4) {
-        fib.family = 2; /* AF_INET */
-        __builtin_memcpy(&fib.ipv4_src, packet->source + 12, 4);
-        __builtin_memcpy(&fib.ipv4_dst, to->address + 12, 4);
-    } else {
-        fib.family = 10; /* AF_INET6 */
-        __builtin_memcpy(fib.ipv6_src, packet->source, 16);
-        __builtin_memcpy(fib.ipv6_dst, to->address, 16);
-    }
+    wglan_ask_for(&fib, packet->family, packet->source, to->address);
     if (bpf_fib_lookup(skb, &fib, sizeof(fib), 0) != BPF_FIB_LKUP_RET_SUCCESS || fib.ifindex == tunnel)
         return 0;
     __builtin_memcpy(mac, fib.dmac, ETH_ALEN);
@@ -163,8 +154,8 @@ __noinline int wglan_clone_initiation(struct __sk_buff* skb, __u32 l2) {
     if (!wglan_parse(skb, &packet, l2) || packet.protocol != IPPROTO_UDP || packet.fragment != WGLAN_WHOLE ||
         !packet.source_port || packet.source_port != config->listen_port)
         return 1;
-    if (bpf_skb_load_bytes(skb, packet.l4 + sizeof(struct udphdr), type, 4) ||
-        type[0] != WGLAN_HANDSHAKE_INITIATION || type[1] || type[2] || type[3])
+    if (bpf_skb_load_bytes(skb, packet.l4 + sizeof(struct udphdr), type, 4) || type[0] != WGLAN_INITIATION ||
+        type[1] || type[2] || type[3])
         return 1;
     __builtin_memset(&key, 0, sizeof(key));
     __builtin_memcpy(key.address, packet.destination, 16);

@@ -115,6 +115,17 @@ static __always_inline int wglan_quoted(struct __sk_buff* skb, struct wglan_flow
     return wglan_quoted_transport(skb, flow, offset + sizeof(ip6), ip6.nexthdr);
 }
 
+static __always_inline void wglan_take_ports(const struct wglan_packet* packet, struct wglan_flow* flow) {
+    flow->protocol = packet->protocol;
+    flow->source_port = packet->source_port;
+    flow->destination_port = packet->destination_port;
+}
+
+static __always_inline void wglan_take_addresses(const struct wglan_packet* packet, struct wglan_flow* flow) {
+    __builtin_memcpy(flow->source, packet->source, 16);
+    __builtin_memcpy(flow->destination, packet->destination, 16);
+}
+
 /*
  * 0: a packet that only the stack can judge: a fragment, one with options or extension headers, malformed,
  * or neither TCP, UDP, echo nor an ICMP error about one of them. `*flow` must be zero.
@@ -134,12 +145,9 @@ __noinline int wglan_flow_of(struct __sk_buff* skb, const struct wglan_packet* p
         if (packet->protocol == IPPROTO_TCP ? packet->tcp_length < 20 : packet->protocol != IPPROTO_UDP)
             return 0;
         if (!packet->source_port || !packet->destination_port) return 0;
-        flow->protocol = packet->protocol;
-        flow->source_port = packet->source_port;
-        flow->destination_port = packet->destination_port;
+        wglan_take_ports(packet, flow);
     }
-    __builtin_memcpy(flow->source, packet->source, 16);
-    __builtin_memcpy(flow->destination, packet->destination, 16);
+    wglan_take_addresses(packet, flow);
     return 1;
 }
 
@@ -151,11 +159,8 @@ static __always_inline bool wglan_flow_quickly(struct __sk_buff* skb, const stru
         !packet->source_port || !packet->destination_port)
         return wglan_flow_of(skb, packet, flow);
     flow->family = packet->family;
-    flow->protocol = packet->protocol;
-    flow->source_port = packet->source_port;
-    flow->destination_port = packet->destination_port;
-    __builtin_memcpy(flow->source, packet->source, 16);
-    __builtin_memcpy(flow->destination, packet->destination, 16);
+    wglan_take_ports(packet, flow);
+    wglan_take_addresses(packet, flow);
     return true;
 }
 

@@ -5,6 +5,7 @@
 
 #include "bpf/lib/datagram.h"
 #include "bpf/lib/events.h"
+#include "bpf/lib/wireguard.h"
 #include "maps/wglan_guard.h"
 
 struct {
@@ -28,22 +29,6 @@ struct {
     __type(key, struct wglan_guard_address);
     __type(value, __u32);
 } wglan_gaddress SEC(".maps");
-
-/*
- * The four messages of WireGuard: type, three zero bytes (drivers/net/wireguard/messages.h compares all
- * four), and their lengths. Data is at least its header and tag, and need not be a multiple of 16.
- */
-enum wglan_message {
-    WGLAN_INITIATION = 1,
-    WGLAN_RESPONSE = 2,
-    WGLAN_COOKIE = 3,
-    WGLAN_DATA = 4,
-};
-
-#define WGLAN_INITIATION_LENGTH 148
-#define WGLAN_RESPONSE_LENGTH 92
-#define WGLAN_COOKIE_LENGTH 64
-#define WGLAN_DATA_LENGTH_LEAST 32
 
 /* Longer than any real contention of one source's packets on several CPUs; beyond, it is a flood. */
 #define WGLAN_GUARD_TRIES 4

@@ -55,11 +55,12 @@ static __always_inline int wglan_send(struct __sk_buff* skb, const struct wglan_
                                       const struct wglan_config* config, const struct wglan_route* route,
                                       __u32 l3, __u64* counter) {
     __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
-    bool usual = wglan_is_usual(skb, packet, config, route);
     enum wglan_fit fit = WGLAN_NO_DEVICE;
+    bool usual;
 
+    if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
+    usual = wglan_is_usual(skb, packet, route, fit);
     if (!usual) {
-        if (ifindex) fit = wglan_check_fit(skb, packet, ifindex, &mtu);
         switch (wglan_judge_peer(peer, fit != WGLAN_NO_DEVICE, &reason)) {
             case WGLAN_PATH_BYPASS:
                 return WGLAN_NEXT;

@@ -30,13 +30,9 @@ static __always_inline bool wglan_takes_over(struct __sk_buff* skb) {
 
 /* Nothing to clamp, nothing to segment, an up peer, and it fits. */
 static __always_inline bool wglan_is_usual(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                           const struct wglan_config* config,
-                                           const struct wglan_route* route) {
-    __u32 mtu = route->mtu;
-
-    return packet->plain && !packet->tcp_syn && (route->flags & WGLAN_ANSWER_UP) && !skb->gso_size &&
-           config->interface_ifindex &&
-           wglan_check_fit(skb, packet, config->interface_ifindex, &mtu) == WGLAN_FITS;
+                                           const struct wglan_route* route, enum wglan_fit fit) {
+    return fit == WGLAN_FITS && packet->plain && !packet->tcp_syn && wglan_peer_is_up(route) &&
+           !skb->gso_size;
 }
 
 static __always_inline int wglan_into_tunnel(struct __sk_buff* skb, const struct wglan_packet* packet,
@@ -69,6 +65,20 @@ static __always_inline bool wglan_tunnel_in_tunnel(const struct wglan_packet* pa
                                                    const struct wglan_config* config) {
     return packet->protocol == IPPROTO_UDP && packet->destination_port &&
            packet->destination_port == config->listen_port;
+}
+
+/* At wglan0's ingress. False: `*verdict` is all there is to say. `*route`: of the packet's source. */
+static __always_inline bool wglan_arrives(struct __sk_buff* skb, const struct wglan_config* config,
+                                          struct wglan_packet* packet, struct wglan_route* route,
+                                          int* verdict) {
+    *verdict = WGLAN_NEXT;
+    if (!config || !wglan_read(skb, packet, 0)) return false;
+    if (wglan_tunnel_in_tunnel(packet, config)) {
+        *verdict = wglan_drop(skb, packet, 0, WGLAN_DROP_TUNNEL_IN_TUNNEL);
+        return false;
+    }
+    wglan_account(skb, packet, config, packet->source, false, route);
+    return true;
 }
 
 #endif
