@@ -8,34 +8,45 @@
 #include "bpf/lib/fib.h"
 #include "bpf/lib/hub.h"
 
+static __always_inline int wglan_to_pods(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                         const struct wglan_config* config, const struct wglan_answer* route,
+                                         struct wglan_slot* slot) {
+    struct wglan_direct_stats* stats;
+    struct wglan_flow flow;
+
+    if (!wglan_leads_to_pods(route) || !wglan_is_own_pod(packet, false)) return WGLAN_NEXT;
+    if (!wglan_needs_no_stack(skb, packet, &flow)) {
+        WGLAN_COUNT_DIRECT(stack);
+        return WGLAN_NEXT;
+    }
+    /* A pod that forwards tells of other people's flows. */
+    if (flow.error && (__builtin_memcmp(flow.source, packet->source, 16) ||
+                       __builtin_memcmp(flow.destination, packet->destination, 16)))
+        return WGLAN_NEXT;
+    if (wglan_left_to_stack(skb, &flow)) return WGLAN_NEXT;
+    stats = wglan_direct_counters();
+    return wglan_send(skb, packet, config, route, slot, ETH_HLEN, stats ? &stats->sent : NULL);
+}
+
 /* From a pod, at its device on this host. */
 SEC("tc")
 int wglan_pod_in(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
-    struct wglan_direct_stats* stats;
     const struct wglan_pod* pod;
     struct wglan_packet packet;
-    struct wglan_route route;
-    struct wglan_flow flow;
+    struct wglan_answer route;
+    struct wglan_slot* slot;
     __u32 device = skb->ifindex;
+    int verdict;
 
     pod = bpf_map_lookup_elem(&wglan_pods, &device);
     if (!config || !pod || wglan_orphaned(config)) return WGLAN_NEXT;
     if (skb->vlan_present || !wglan_to_this_host(skb, pod)) return WGLAN_NEXT;
     if (!wglan_read(skb, &packet, ETH_HLEN)) return WGLAN_NEXT;
-    wglan_find_route(&packet, packet.destination, config, &route);
-    if (!wglan_leads_to_pods(&route) || !wglan_is_own_pod(&packet, false)) return WGLAN_NEXT;
-    if (!wglan_needs_no_stack(skb, &packet, &flow)) {
-        WGLAN_COUNT_DIRECT(stack);
-        return WGLAN_NEXT;
-    }
-    /* A pod that forwards tells of other people's flows. */
-    if (flow.error && (__builtin_memcmp(flow.source, packet.source, 16) ||
-                       __builtin_memcmp(flow.destination, packet.destination, 16)))
-        return WGLAN_NEXT;
-    if (wglan_left_to_stack(skb, &flow)) return WGLAN_NEXT;
-    stats = wglan_direct_counters();
-    return wglan_send(skb, &packet, config, &route, ETH_HLEN, stats ? &stats->sent : NULL);
+    wglan_find_route(&packet, packet.destination, config, &route, &slot);
+    verdict = wglan_to_pods(skb, &packet, config, &route, slot);
+    if (verdict == WGLAN_NEXT) wglan_no_hit(slot);
+    return verdict;
 }
 
 /* The way to a pod: its device on this host, and the frame's header. */
@@ -91,7 +102,8 @@ static __always_inline int wglan_deliver(struct __sk_buff* skb, const struct wgl
 
 /* `route`: of the packet's source; changed for an error's. */
 static __always_inline int wglan_into_pod(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                          const struct wglan_config* config, struct wglan_route* route) {
+                                          const struct wglan_config* config, struct wglan_answer* route) {
+    struct wglan_slot* slot;
     struct wglan_flow flow;
     struct wglan_way way;
 
@@ -104,7 +116,8 @@ static __always_inline int wglan_into_pod(struct __sk_buff* skb, const struct wg
     if (flow.error) {
         /* Any hop may have sent it: what counts is whom the flow is with. */
         if (__builtin_memcmp(flow.destination, packet->destination, 16)) return WGLAN_NEXT;
-        wglan_find_route(packet, flow.source, config, route);
+        wglan_find_route(packet, flow.source, config, route, &slot);
+        wglan_no_hit(slot);
     }
     if (!wglan_leads_to_pods(route) || !wglan_peer_is_up(route)) return WGLAN_NEXT;
     if (wglan_left_to_stack(skb, &flow)) return WGLAN_NEXT;
@@ -120,7 +133,7 @@ SEC("tc")
 int wglan_tun_dir(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
-    struct wglan_route route;
+    struct wglan_answer route;
 
     int verdict;
 

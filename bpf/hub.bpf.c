@@ -6,7 +6,7 @@ SEC("tc")
 int wglan_tun_hub(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
-    struct wglan_route route;
+    struct wglan_answer route;
     int verdict;
 
     if (!wglan_arrives(skb, config, &packet, &route, &verdict)) return verdict;

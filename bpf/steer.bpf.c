@@ -15,7 +15,8 @@ static __always_inline bool wglan_group_frame(struct __sk_buff* skb) {
 
 /* The clamp comes after the last test that may let the packet go its own way unchanged. */
 static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                       const struct wglan_config* config, const struct wglan_route* route) {
+                                       const struct wglan_config* config, const struct wglan_answer* route,
+                                       struct wglan_slot* slot) {
     __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
     enum wglan_fit fit = WGLAN_NO_DEVICE;
 
@@ -39,6 +40,7 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
             return wglan_answer_too_big(skb, packet, peer, mtu, BPF_F_INGRESS);
         WGLAN_COUNT(oversized);
     }
+    wglan_no_hit(slot);
     return wglan_into_tunnel(skb, packet, config, peer);
 }
 
@@ -46,17 +48,19 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
 static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
-    struct wglan_route route;
+    struct wglan_answer route;
+    struct wglan_slot* slot;
 
     if (wglan_may_be_initiation(skb, l2) && !wglan_clone_initiation(skb, l2)) return TC_ACT_SHOT;
     if (!config || wglan_has_mark(skb, config) || wglan_orphaned(config)) return wglan_pass();
     if (skb->vlan_present || (l2 && wglan_group_frame(skb))) return wglan_pass();
     if (!wglan_read(skb, &packet, l2) || wglan_neighbour_discovery(&packet)) return wglan_pass();
-    if (!wglan_find_route(&packet, packet.destination, config, &route) || route.action == WGLAN_ACTION_PASS)
+    if (!wglan_find_route(&packet, packet.destination, config, &route, &slot) ||
+        route.action == WGLAN_ACTION_PASS)
         return wglan_pass();
     if (wglan_is_outer(&packet, config) || wglan_never_steered(&packet, config)) return wglan_pass();
     if (route.action != WGLAN_ACTION_STEER) return wglan_drop(skb, &packet, route.peer, WGLAN_DROP_ROUTE);
-    return wglan_steer(skb, &packet, config, &route);
+    return wglan_steer(skb, &packet, config, &route, slot);
 }
 
 SEC("tc")
@@ -71,7 +75,7 @@ SEC("tc")
 int wglan_tun_in(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
-    struct wglan_route route;
+    struct wglan_answer route;
     int verdict;
 
     return wglan_arrives(skb, config, &packet, &route, &verdict) ? WGLAN_NEXT : verdict;
@@ -82,7 +86,7 @@ SEC("tc")
 int wglan_tun_out(struct __sk_buff* skb) {
     const struct wglan_config* config = wglan_settings();
     struct wglan_packet packet;
-    struct wglan_route route;
+    struct wglan_answer route;
 
     if (!config || wglan_takes_over(skb) || !wglan_read(skb, &packet, 0)) return WGLAN_NEXT;
     if (packet.protocol == IPPROTO_UDP && packet.source_port && packet.source_port == config->listen_port &&

@@ -11,9 +11,9 @@
 namespace wglan {
 
 // Every map that is pinned, in <pinPath>/maps under its name.
-inline constexpr std::array<const char*, 9> kPinnedMaps = {"wglan_route4", "wglan_route6", "wglan_peers",
-                                                           "wglan_endpts", "wglan_config", "wglan_stats",
-                                                           "wglan_pstats", "wglan_events", "wglan_clones"};
+inline constexpr std::array<const char*, 10> kPinnedMaps = {
+    "wglan_route4", "wglan_route6", "wglan_peers",  "wglan_endpts", "wglan_config",
+    "wglan_stats",  "wglan_pstats", "wglan_events", "wglan_clones", "wglan_cache"};
 
 // The guard's own, in the same folder while it is on.
 inline constexpr std::array<const char*, 3> kGuardMaps = {"wglan_guard", "wglan_gsource", "wglan_gaddress"};

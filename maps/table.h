@@ -98,6 +98,14 @@ public:
         if (auto got = raw_.get(&key, values.data()); !got) return Failure(got.error());
         return values;
     }
+    // Every CPU's values of all entries, in no order.
+    Result<std::vector<Value>> dump_values() const {
+        std::string keys, values;
+        if (auto read = raw_.dump(keys, values); !read) return Failure(read.error());
+        std::vector<Value> entries(values.size() / sizeof(Value));
+        values.copy(reinterpret_cast<char*>(entries.data()), entries.size() * sizeof(Value));
+        return entries;
+    }
     // Makes the entry with zeros if there is none.
     Result<> ensure(const Key& key) const {
         const std::vector<Value> zeros(static_cast<std::size_t>(possible_cpus()));

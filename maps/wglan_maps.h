@@ -13,7 +13,7 @@
 #include <linux/types.h>
 
 #ifndef WGLAN_LAYOUT_VERSION
-#define WGLAN_LAYOUT_VERSION 3
+#define WGLAN_LAYOUT_VERSION 4
 #endif
 
 #define WGLAN_MAX_ROUTES 131072 /* default entries of each LPM trie; the agent may set another */
@@ -40,15 +40,47 @@ enum wglan_action {
 };
 
 enum wglan_route_flags {
-    WGLAN_ROUTE_PODS = 1, /* the peer's pods: podDatapath direct may send there past the stack */
-    /* 0x80 is the programs' (bpf/lib/cache.h) */
+    WGLAN_ROUTE_PODS = 1,  /* the peer's pods: podDatapath direct may send there past the stack */
+    WGLAN_ROUTE_UP = 0x80, /* in an answer alone: the peer's state is up or degraded */
 };
 
 struct wglan_route {
     __u32 peer; /* key into wglan_peers; 0 with pass and drop */
     __u8 action;
-    __u8 flags; /* enum wglan_route_flags */
-    __u16 mtu;  /* largest IP packet for the tunnel; 0 = the interface's */
+    __u8 flags;       /* enum wglan_route_flags */
+    __u16 mtu;        /* largest IP packet for the tunnel; 0 = the interface's */
+    __u32 prefix_len; /* the key's */
+    __u32 pad0;
+    __u64 hits; /* look-ups that it answered since it was written, but for those that slots still count */
+};
+
+/*
+ * wglan_cache: per-CPU array of slots: what the tries said of a destination lately, misses included. The
+ * agent reads it only for its counts.
+ */
+#define WGLAN_CACHE_BITS 12
+
+struct wglan_address {
+    __u64 words[2];
+};
+
+/* The first half of a struct wglan_route. All zero: no prefix holds the address. */
+struct wglan_answer {
+    __u32 peer;
+    __u8 action;
+    __u8 flags;
+    __u16 mtu;
+};
+
+struct wglan_slot {
+    struct wglan_address address;
+    struct wglan_answer answer;
+    __u32 prefix_len; /* of the route that gave the answer */
+    __u32 generation;
+    __u64 hits;  /* for that route, not counted there yet; may be negative */
+    __u32 check; /* over address, answer, and generation: where a program can be preempted a slot may be half
+                    written */
+    __u32 pad0;
 };
 
 /*
@@ -224,7 +256,9 @@ struct wglan_event {
 #endif
 WGLAN_SIZE(wglan_key4, 8);
 WGLAN_SIZE(wglan_key6, 20);
-WGLAN_SIZE(wglan_route, 8);
+WGLAN_SIZE(wglan_route, 24);
+WGLAN_SIZE(wglan_answer, 8);
+WGLAN_SIZE(wglan_slot, 48);
 WGLAN_SIZE(wglan_lengths, 8);
 WGLAN_SIZE(wglan_peer, 72);
 WGLAN_SIZE(wglan_endpoint_key, 20);

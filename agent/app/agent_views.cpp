@@ -150,6 +150,7 @@ std::map<Prefix, std::string> Agent::routes_in_force() {
 RoutesView Agent::routes() {
     RoutesView view;
     const auto in_force = routes_in_force();
+    const auto hits = dataplane_ ? dataplane_->route_hits() : Result<RouteHits>(RouteHits{});
     std::map<Prefix, const OwnedPrefix*> owned;
     std::map<PeerId, std::string> names;
     for (const Peer& peer : merged_.peers)
@@ -161,6 +162,8 @@ RoutesView Agent::routes() {
         row.action = route.action;
         if (route.peer != 0) row.peer = names[route.peer];
         row.mtu = route.mtu;
+        if (hits)
+            if (const auto it = hits->find(prefix); it != hits->end()) row.hits = it->second;
         row.source = route.action == SteerAction::steer ? "" : "this node";
         const auto& excluded = config_.steering.exclude;
         if (std::any_of(excluded.begin(), excluded.end(),

@@ -127,6 +127,7 @@ Json route_json(const RouteView& route) {
             {"mtu", route.mtu == 0 ? Json(nullptr) : Json(route.mtu)},
             {"source", route.source},
             {"class", route.cls ? to_string(*route.cls) : ""},
+            {"hits", route.hits ? Json(*route.hits) : Json(nullptr)},
             {"kernelRoute",
              {{"state", to_string(kernel.state)},
               {"metric", present ? Json(kernel.metric) : Json(nullptr)},

@@ -132,6 +132,7 @@ struct RouteView {
     std::uint16_t mtu = 0;  // effective one; 0 = not known yet
     std::string source;     // that claimed it; "configuration" for excluded ones
     std::optional<PrefixClass> cls;
+    std::optional<std::uint64_t> hits;  // look-ups that it answered; nullopt = can't be read
     KernelRouteView kernel_route;
 };
 

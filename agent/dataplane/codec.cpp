@@ -21,6 +21,7 @@ static_assert(static_cast<int>(PeerState::quarantined) == WGLAN_PEER_QUARANTINED
 static_assert(static_cast<int>(SteerEndpoint::Kind::outer) == WGLAN_ENDPOINT_OUTER);
 static_assert(static_cast<int>(SteerEndpoint::Kind::reach) == WGLAN_ENDPOINT_REACH);
 static_assert(kMaxPeers == WGLAN_MAX_PEERS);
+static_assert(kMaxSteerEndpoints * 2 == WGLAN_MAX_ENDPOINTS);
 static_assert(CloneList::kMost == WGLAN_CLONES);
 
 namespace {
@@ -35,7 +36,10 @@ wglan_route encode_route(const SteerRoute& route) {
     return {.peer = route.peer,
             .action = static_cast<__u8>(route.action),
             .flags = static_cast<__u8>(route.pods ? WGLAN_ROUTE_PODS : 0),
-            .mtu = route.mtu};
+            .mtu = route.mtu,
+            .prefix_len = route.prefix.length(),
+            .pad0 = 0,
+            .hits = 0};
 }
 
 SteerRoute decode_route(const Prefix& prefix, const wglan_route& route) {

@@ -66,6 +66,7 @@ public:
     Result<> detach(int ifindex) override;
     Result<ReplayVerdict> replay(const ReplayPacket& packet) override;
     Result<DataplaneCounters> counters() override;
+    Result<RouteHits> route_hits() override;
     Result<PeerCounters> peer_counters(PeerId id) override;
     Result<GuardState> guard() override;
     Result<> set_guard(const GuardSettings& settings) override;
@@ -404,6 +405,11 @@ Result<DataplaneCounters> BpfDataplane::counters() {
         counters.direct_known += cpu.known;
     }
     return counters;
+}
+
+Result<RouteHits> BpfDataplane::route_hits() {
+    if (!maps_) return fail(ErrorKind::internal, "the BPF programs aren't loaded");
+    return maps_->hits();
 }
 
 Result<PeerCounters> BpfDataplane::peer_counters(PeerId id) {

@@ -14,6 +14,7 @@
 #include "agent/base/result.h"
 #include "agent/dataplane/events.h"
 #include "agent/dataplane/replay_packet.h"
+#include "agent/dataplane/route_hits.h"
 #include "agent/model/guard.h"
 #include "agent/model/pods.h"
 #include "agent/model/steering.h"
@@ -116,6 +117,8 @@ public:
     virtual Result<> set_own_pods(const std::set<Prefix>& own) = 0;
 
     virtual Result<DataplaneCounters> counters() = 0;
+    // Of every route, since it was last written. Dumps the tables.
+    virtual Result<RouteHits> route_hits() = 0;
     virtual Result<PeerCounters> peer_counters(PeerId id) = 0;  // not_found: no such peer
 
     // The guard of the WireGuard port at ingress of uplinks (guard_attach.h). The port is SteerConfig's,

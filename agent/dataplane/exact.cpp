@@ -9,6 +9,7 @@
 #include <bpf/bpf.h>
 
 #include "agent/base/log.h"
+#include "maps/convert.h"
 #include "maps/table.h"
 
 namespace wglan {
@@ -37,12 +38,43 @@ Result<> ExactTable<Key>::publish() const {
 }
 
 template <class Key>
+void ExactTable<Key>::add_own_hits(RouteHits& hits) const {
+    if (!on()) return;
+    const RawTable table(UniqueFd(::fcntl(inner_.get(), F_DUPFD_CLOEXEC, 0)), "wglan_exact", sizeof(Key),
+                         sizeof(wglan_route));
+    std::string keys, values;
+    if (!table.dump(keys, values)) return;
+    for (std::size_t i = 0; i < keys.size() / sizeof(Key); ++i) {
+        Key key;
+        wglan_route value;
+        keys.copy(reinterpret_cast<char*>(&key), sizeof key, i * sizeof key);
+        values.copy(reinterpret_cast<char*>(&value), sizeof value, i * sizeof value);
+        if (value.hits != 0) hits[to_prefix(key)] += value.hits;
+    }
+}
+
+template <class Key>
+void ExactTable<Key>::add_hits(RouteHits& hits) const {
+    RouteHits counted = former_;
+    add_own_hits(counted);
+    for (const auto& [prefix, count] : counted)
+        if (const auto it = hits.find(prefix); it != hits.end()) it->second += count;
+}
+
+// A table goes, its counts stay.
+template <class Key>
+void ExactTable<Key>::retire() {
+    add_own_hits(former_);
+    inner_.reset();
+}
+
+template <class Key>
 void ExactTable<Key>::turn_off(const char* why) {
     if (on()) spdlog::debug("routes are looked up in the trie alone from now on: {}", why);
     const wglan_lengths none{};
     (void)bpf_map_update_elem(lengths_, &slot_, &none, BPF_ANY);
     (void)bpf_map_delete_elem(outer_, &kSlot);
-    inner_.reset();
+    retire();
     counts_.fill(0);
     size_ = room_ = 0;
     refill_ = false;
@@ -70,6 +102,7 @@ Result<> ExactTable<Key>::make(std::span<const Key> keys, std::span<const wglan_
     const int fd = made.get();
     if (bpf_map_update_elem(outer_, &kSlot, &fd, BPF_ANY) != 0)
         return fail_errno("publish a table of routes");
+    retire();
     inner_ = std::move(made);
     counts_.fill(0);
     for (const Key& key : keys) ++counts_[std::min<std::size_t>(key.prefix_len, kLengths - 1)];
@@ -113,6 +146,8 @@ Result<> ExactTable<Key>::put_one(const Key& key, const wglan_route& value) {
 
 template <class Key>
 void ExactTable<Key>::put(std::span<const Key> keys, std::span<const wglan_route> values) {
+    if (!former_.empty())
+        for (const Key& key : keys) former_.erase(to_prefix(key));
     for (std::size_t i = 0; i < keys.size() && on(); ++i) {
         const auto done = put_one(keys[i], values[i]);
         if (done) continue;
@@ -132,6 +167,7 @@ void ExactTable<Key>::doubt() {
 
 template <class Key>
 void ExactTable<Key>::remove(const Key& key) {
+    if (!former_.empty()) former_.erase(to_prefix(key));
     if (!on()) return;
     if (bpf_map_delete_elem(inner_.get(), &key) != 0) {
         if (errno != ENOENT) turn_off("an entry can't be removed");

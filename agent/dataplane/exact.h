@@ -12,6 +12,7 @@
 
 #include "agent/base/result.h"
 #include "agent/base/unique_fd.h"
+#include "agent/dataplane/route_hits.h"
 #include "maps/wglan_maps.h"
 
 namespace wglan {
@@ -33,6 +34,8 @@ public:
     // After the trie has them.
     void put(std::span<const Key> keys, std::span<const wglan_route> values);
     void remove(const Key& key);
+    // What was counted here, for routes that `hits` has.
+    void add_hits(RouteHits& hits) const;
     // The trie may hold what isn't here: off until all routes are handed over again.
     void doubt();
 
@@ -43,6 +46,8 @@ private:
     Result<> put_one(const Key& key, const wglan_route& value);
     Result<> publish() const;
     void turn_off(const char* why);
+    void add_own_hits(RouteHits& hits) const;
+    void retire();
 
     int outer_, lengths_, trie_;
     std::uint32_t slot_;
@@ -50,6 +55,7 @@ private:
     UniqueFd inner_;
     std::array<std::uint32_t, kLengths> counts_{};  // entries, by prefix length
     std::size_t size_ = 0, room_ = 0;
+    RouteHits former_;      // what tables counted that are gone; of routes that were hit
     bool refill_ = false;   // it is full
     bool refused_ = false;  // too many lengths, or the kernel won't: not tried again
 };

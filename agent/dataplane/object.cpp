@@ -50,6 +50,7 @@ Result<Tables> make_tables(Open open) {
     if (taken) taken = take("wglan_stats", tables.stats);
     if (taken) taken = take("wglan_pstats", tables.peer_stats);
     if (taken) taken = take("wglan_clones", tables.clones);
+    if (taken) taken = take("wglan_cache", tables.cache);
     if (!taken) return Failure(taken.error());
     return tables;
 }
@@ -69,10 +70,26 @@ bool sizes_match(const PerCpuTable<Key, Value>& table) {
 bool is_our_layout(const Tables& tables) {
     if (!sizes_match(tables.route4) || !sizes_match(tables.route6) || !sizes_match(tables.peers) ||
         !sizes_match(tables.endpoints) || !sizes_match(tables.config) || !sizes_match(tables.stats) ||
-        !sizes_match(tables.peer_stats) || !sizes_match(tables.clones))
+        !sizes_match(tables.peer_stats) || !sizes_match(tables.clones) || !sizes_match(tables.cache))
         return false;
     const auto config = tables.config.get(0);
     return config && config->layout_version == WGLAN_LAYOUT_VERSION;
+}
+
+// Routes that were carried over from a layout without this field don't know their length.
+template <class Key>
+Result<> name_lengths(const Table<Key, wglan_route>& table) {
+    const auto entries = table.dump();
+    if (!entries) return Failure(entries.error());
+    std::vector<Key> keys;
+    std::vector<wglan_route> values;
+    for (const auto& [key, value] : *entries) {
+        if (value.prefix_len == key.prefix_len) continue;
+        keys.push_back(key);
+        values.push_back(value);
+        values.back().prefix_len = key.prefix_len;
+    }
+    return keys.empty() ? Result<>{} : table.put_all(keys, values);
 }
 
 }  // namespace
@@ -198,6 +215,8 @@ Result<> SteerObject::fill_and_pin(const std::string& pin_path) {
             maps_ = Maps::unfilled;
         }
     }
+    if (auto named = name_lengths(tables_.route4); !named) return named;
+    if (auto named = name_lengths(tables_.route6); !named) return named;
     const auto peers = tables_.peers.dump();
     if (!peers) return Failure(peers.error());
     for (const auto& [id, peer] : *peers)

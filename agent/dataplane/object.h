@@ -34,6 +34,7 @@ struct Tables {
     PerCpuTable<__u32, wglan_stats> stats;
     PerCpuTable<__u32, wglan_peer_stats> peer_stats;
     Table<wglan_place, wglan_places> clones;
+    PerCpuTable<__u32, wglan_slot> cache;
 };
 
 // Opens the pinned maps; not_found if one is missing, unsupported if one has another definition or the

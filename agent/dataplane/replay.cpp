@@ -106,6 +106,7 @@ Result<std::unique_ptr<Replay>> Replay::load(const Tables& tables) {
                                   {maps.wglan_endpts, tables.endpoints.raw().fd()},
                                   {maps.wglan_config, tables.config.raw().fd()}})
         if (bpf_map__reuse_fd(map, fd) != 0) return fail_errno("re-use a BPF map");
+    replay->skeleton_->rodata->wglan_counts_hits = false;
     if (const int error = -wglan_steer__load(replay->skeleton_.get()); error != 0)
         return fail_errno("load the BPF programs", error);
     return replay;

@@ -93,6 +93,24 @@ Result<DataplaneState> SteeringMaps::read() {
     return state;
 }
 
+Result<RouteHits> SteeringMaps::hits() const {
+    RouteHits hits;
+    const auto count = [&](const auto& tables) -> Result<> {
+        const auto entries = tables.trie->dump();
+        if (!entries) return Failure(entries.error());
+        for (const auto& [key, value] : *entries) hits[to_prefix(key)] += value.hits;
+        tables.exact.add_hits(hits);
+        return {};
+    };
+    if (auto counted = count(ipv4_); !counted) return Failure(counted.error());
+    if (auto counted = count(ipv6_); !counted) return Failure(counted.error());
+    const auto slots = tables_->cache.dump_values();
+    if (!slots) return Failure(slots.error());
+    add_slots(hits, *slots);
+    settle(hits);
+    return hits;
+}
+
 Result<> SteeringMaps::set_config(const SteerConfig& config) {
     live_.heartbeat();
     wglan_config encoded{};
@@ -120,6 +138,7 @@ void SteeringMaps::count_all(RouteTables<Key>& tables) {
     for (const auto& [key, value] : *entries) {
         keys.push_back(key);
         values.push_back(value);
+        values.back().hits = 0;  // those stay where they are
     }
     tables.most = keys.size();
     tables.exact.fill(keys, values);

@@ -9,6 +9,7 @@
 #include "agent/dataplane/exact.h"
 #include "agent/dataplane/live_settings.h"
 #include "agent/dataplane/object.h"
+#include "agent/dataplane/route_hits.h"
 
 namespace wglan {
 
@@ -23,6 +24,7 @@ public:
     static Result<SteeringMaps> open(const SteerObject& object, std::size_t exact_from);
 
     Result<DataplaneState> read();
+    Result<RouteHits> hits() const;
     Result<> set_config(const SteerConfig& config);
     Result<> heartbeat();
     void report_events(Seconds time) { live_.report_events(time); }

@@ -18,6 +18,7 @@ std::string_view to_string(SteerAction action);
 
 using PeerId = std::uint32_t;  // 1 .. kMaxPeers; 0 = no peer
 inline constexpr PeerId kMaxPeers = 16384;
+inline constexpr std::size_t kMaxSteerEndpoints = 65536;  // each may take two entries of wglan_endpts
 
 struct SteerRoute {
     Prefix prefix;

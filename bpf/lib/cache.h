@@ -7,35 +7,19 @@
  * An answer holds for one generation. The agent changes routes or peers, then the generation, and once more
  * when every program that ran meanwhile is done; a reader takes the generation before it asks the maps and
  * stores that one with the answer. So no answer from before a change is taken for one from after it.
+ *
+ * A slot also counts how often its answer was given. The route itself counts what isn't in a slot: the
+ * look-up that fills one, and what a slot held that another answer takes.
  */
 #ifndef WGLAN_BPF_CACHE_H
 #define WGLAN_BPF_CACHE_H
 
 #include "bpf/lib/maps.h"
 
-#define WGLAN_CACHE_BITS 12
-
-/* In the flags of an answer, beside enum wglan_route_flags. */
-enum wglan_answer_flags {
-    WGLAN_ANSWER_UP = 0x80, /* the peer's state is up or degraded */
-};
-
-struct wglan_address {
-    __u64 words[2];
-};
-
-struct wglan_slot {
-    struct wglan_address address;
-    __u64 answer; /* a struct wglan_route; 0 = nothing is known of the address */
-    __u32 generation;
-    __u32 check; /* over all of the above: where a program can be preempted a slot may be half written */
-};
-
-static __always_inline bool wglan_peer_is_up(const struct wglan_route* answer) {
-    return (answer->flags & WGLAN_ANSWER_UP) != 0;
+static __always_inline bool wglan_peer_is_up(const struct wglan_answer* answer) {
+    return (answer->flags & WGLAN_ROUTE_UP) != 0;
 }
 
-/* Not pinned: it belongs to the programs that fill it. */
 struct {
     __uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
     __uint(max_entries, 1 << WGLAN_CACHE_BITS);

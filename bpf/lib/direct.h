@@ -93,7 +93,7 @@ static __always_inline bool wglan_to_this_host(struct __sk_buff* skb, const stru
     return pod->kind == WGLAN_POD_PORT && bpf_map_lookup_elem(&wglan_macs, &to) != NULL;
 }
 
-static __always_inline bool wglan_leads_to_pods(const struct wglan_route* route) {
+static __always_inline bool wglan_leads_to_pods(const struct wglan_answer* route) {
     return route->action == WGLAN_ACTION_STEER && (route->flags & WGLAN_ROUTE_PODS);
 }
 

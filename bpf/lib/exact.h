@@ -58,40 +58,50 @@ static __always_inline __u64 wglan_mask(__u32 bits) {
     return bits >= 64 ? ~0ULL : bits ? ~0ULL << (64 - bits) : 0;
 }
 
-static __always_inline const struct wglan_route* wglan_ask_exact4(void* table, struct wglan_lengths lengths,
-                                                                  const __u8* address) {
+/* `whole`: the bytes of an address as they stand. */
+static __always_inline void wglan_cut4(struct wglan_key4* key, __u32 whole, __u32 prefix_len) {
+    __u32 cut = whole & bpf_htonl((__u32)(wglan_mask(prefix_len) >> 32));
+
+    key->prefix_len = prefix_len;
+    __builtin_memcpy(key->address, &cut, 4);
+}
+
+static __always_inline void wglan_cut6(struct wglan_key6* key, const __u64* whole, __u32 prefix_len) {
+    __u64 cut[2];
+
+    key->prefix_len = prefix_len;
+    cut[0] = whole[0] & bpf_cpu_to_be64(wglan_mask(prefix_len));
+    cut[1] = whole[1] & bpf_cpu_to_be64(prefix_len > 64 ? wglan_mask(prefix_len - 64) : 0);
+    __builtin_memcpy(key->address, cut, 16);
+}
+
+static __always_inline struct wglan_route* wglan_ask_exact4(void* table, struct wglan_lengths lengths,
+                                                            const __u8* address) {
     struct wglan_key4 key;
     __u32 whole, i;
 
     __builtin_memcpy(&whole, address + 12, 4);
     for (i = 0; i < WGLAN_LENGTHS && i < lengths.count; i++) {
-        const struct wglan_route* found;
-        __u32 cut;
+        struct wglan_route* found;
 
-        key.prefix_len = lengths.lengths[i];
-        cut = whole & bpf_htonl((__u32)(wglan_mask(key.prefix_len) >> 32));
-        __builtin_memcpy(key.address, &cut, 4);
+        wglan_cut4(&key, whole, lengths.lengths[i]);
         found = bpf_map_lookup_elem(table, &key);
         if (found) return found;
     }
     return NULL;
 }
 
-static __always_inline const struct wglan_route* wglan_ask_exact6(void* table, struct wglan_lengths lengths,
-                                                                  const __u8* address) {
+static __always_inline struct wglan_route* wglan_ask_exact6(void* table, struct wglan_lengths lengths,
+                                                            const __u8* address) {
     struct wglan_key6 key;
     __u64 whole[2];
     __u32 i;
 
     __builtin_memcpy(whole, address, 16);
     for (i = 0; i < WGLAN_LENGTHS && i < lengths.count; i++) {
-        const struct wglan_route* found;
-        __u64 cut[2];
+        struct wglan_route* found;
 
-        key.prefix_len = lengths.lengths[i];
-        cut[0] = whole[0] & bpf_cpu_to_be64(wglan_mask(key.prefix_len));
-        cut[1] = whole[1] & bpf_cpu_to_be64(key.prefix_len > 64 ? wglan_mask(key.prefix_len - 64) : 0);
-        __builtin_memcpy(key.address, cut, 16);
+        wglan_cut6(&key, whole, lengths.lengths[i]);
         found = bpf_map_lookup_elem(table, &key);
         if (found) return found;
     }

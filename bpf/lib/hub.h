@@ -9,18 +9,22 @@
 /* At wglan0's ingress; `from`: the route of the packet's source, which WireGuard has verified. */
 static __always_inline int wglan_between_peers(struct __sk_buff* skb, const struct wglan_packet* packet,
                                                const struct wglan_config* config,
-                                               const struct wglan_route* from) {
+                                               const struct wglan_answer* from) {
     struct wglan_stats* stats;
-    struct wglan_route to;
+    struct wglan_answer to;
     struct wglan_flow flow;
+    struct wglan_slot* slot;
+    int verdict = WGLAN_NEXT;
 
     if (from->action != WGLAN_ACTION_STEER || wglan_orphaned(config)) return WGLAN_NEXT;
-    if (!wglan_find_route(packet, packet->destination, config, &to) || to.action != WGLAN_ACTION_STEER ||
-        to.peer == from->peer)
-        return WGLAN_NEXT;
-    if (!wglan_needs_no_stack(skb, packet, &flow) || wglan_stack_has(skb, &flow)) return WGLAN_NEXT;
-    stats = wglan_counters();
-    return wglan_send(skb, packet, config, &to, 0, stats ? &stats->forwarded : NULL);
+    if (wglan_find_route(packet, packet->destination, config, &to, &slot) &&
+        to.action == WGLAN_ACTION_STEER && to.peer != from->peer &&
+        wglan_needs_no_stack(skb, packet, &flow) && !wglan_stack_has(skb, &flow)) {
+        stats = wglan_counters();
+        verdict = wglan_send(skb, packet, config, &to, slot, 0, stats ? &stats->forwarded : NULL);
+    }
+    if (verdict == WGLAN_NEXT) wglan_no_hit(slot);
+    return verdict;
 }
 
 #endif

@@ -8,7 +8,10 @@
 #include "bpf/lib/maps.h"
 #include "bpf/lib/packet.h"
 
-static __always_inline const struct wglan_route* wglan_longest_match(__u32 family, const __u8* address) {
+/* Questions that are only asked (agent/dataplane/replay.h) leave no trace. */
+const volatile bool wglan_counts_hits = true;
+
+static __always_inline struct wglan_route* wglan_longest_match(__u32 family, const __u8* address) {
     struct wglan_lengths lengths;
     void* table;
 
@@ -29,6 +32,42 @@ static __always_inline const struct wglan_route* wglan_longest_match(__u32 famil
     }
 }
 
+/* The route of this prefix length that holds the address; NULL: it is gone. */
+static __always_inline struct wglan_route* wglan_route_of(const struct wglan_address* address,
+                                                          __u32 prefix_len) {
+    struct wglan_route* found;
+    __u32 halves[2];
+    void* table;
+
+    __builtin_memcpy(halves, &address->words[1], 8);
+    if (!address->words[0] && halves[0] == bpf_htonl(0xffff)) {
+        struct wglan_key4 key;
+
+        wglan_exact_of(4, &table);
+        wglan_cut4(&key, halves[1], prefix_len);
+        found = table ? bpf_map_lookup_elem(table, &key) : bpf_map_lookup_elem(&wglan_route4, &key);
+    } else {
+        struct wglan_key6 key;
+
+        wglan_exact_of(6, &table);
+        wglan_cut6(&key, address->words, prefix_len);
+        found = table ? bpf_map_lookup_elem(table, &key) : bpf_map_lookup_elem(&wglan_route6, &key);
+    }
+    return found && found->prefix_len == prefix_len ? found : NULL;
+}
+
+/* What a slot counted goes to its route. 0, always. */
+__noinline int wglan_settle(const struct wglan_slot* slot) {
+    struct wglan_address address;
+    struct wglan_route* route;
+
+    if (!slot || !slot->answer.action || !wglan_counts_hits) return 0;
+    address = slot->address;
+    route = wglan_route_of(&address, slot->prefix_len);
+    if (route) __sync_fetch_and_add(&route->hits, slot->hits);
+    return 0;
+}
+
 static __always_inline bool wglan_in_endpoints(const __u8* address, __u8 protocol, __u8 kind, __u16 port) {
     struct wglan_endpoint_key key = {.port = port, .protocol = protocol, .kind = kind};
 
@@ -36,58 +75,79 @@ static __always_inline bool wglan_in_endpoints(const __u8* address, __u8 protoco
     return bpf_map_lookup_elem(&wglan_endpts, &key) != NULL;
 }
 
-/* A struct wglan_route with enum wglan_answer_flags; 0: none holds the address. */
-__noinline __u64 wglan_work_out(const struct wglan_address* wanted, __u32 family) {
-    const struct wglan_route* found;
-    const __u8* address;
+struct wglan_found {
+    struct wglan_answer answer; /* all zero: no prefix holds the address, or it is of one link */
+    __u32 prefix_len;
+    __u32 pad0;
+};
+
+/* `*result` must be zero. 0, always. */
+__noinline int wglan_ask(const struct wglan_address* wanted, __u32 family, struct wglan_found* result) {
     const struct wglan_peer* peer;
-    struct wglan_route route;
-    __u64 answer;
+    struct wglan_route* found;
+    const __u8* address;
     __u32 id;
 
-    if (!wanted) return 0;
+    if (!wanted || !result) return 0;
     address = (const __u8*)wanted->words;
     if (wglan_link_scope(family, address)) return 0;
     found = wglan_longest_match(family, address);
     if (!found) return 0;
-    __builtin_memcpy(&route, found, sizeof(route));
-    route.flags &= ~WGLAN_ANSWER_UP;
-    id = route.peer;
+    __builtin_memcpy(&result->answer, found, sizeof(result->answer));
+    result->prefix_len = found->prefix_len;
+    result->answer.flags &= ~WGLAN_ROUTE_UP;
+    id = found->peer;
     peer = bpf_map_lookup_elem(&wglan_peers, &id);
     if (peer && (peer->state == WGLAN_PEER_UP || peer->state == WGLAN_PEER_DEGRADED))
-        route.flags |= WGLAN_ANSWER_UP;
-    __builtin_memcpy(&answer, &route, sizeof(answer));
-    return answer;
+        result->answer.flags |= WGLAN_ROUTE_UP;
+    if (wglan_counts_hits) __sync_fetch_and_add(&found->hits, 1);
+    return 0;
 }
 
-/* The longest prefix that holds an address of the packet; false: there is none, or it is of one link. */
+/*
+ * What the longest prefix that holds an address of the packet says; false: there is none, or it is of one
+ * link. Counted as a hit: wglan_no_hit(slot) takes it back.
+ */
 static __always_inline bool wglan_find_route(const struct wglan_packet* packet, const __u8* address,
-                                             const struct wglan_config* config, struct wglan_route* route) {
+                                             const struct wglan_config* config, struct wglan_answer* answer,
+                                             struct wglan_slot** where) {
     __u32 generation = *(const volatile __u32*)&config->generation;
+    struct wglan_found found = {};
     struct wglan_address wanted;
     struct wglan_slot* slot;
-    __u64 mixed, answer;
+    __u64 mixed, bits;
 
     __builtin_memcpy(&wanted, address, sizeof(wanted));
     mixed = wglan_mix(wanted.words[0], wanted.words[1]);
     slot = wglan_slot_of(mixed);
+    *where = slot;
     if (slot && generation) {
-        answer = *(volatile __u64*)&slot->answer;
+        bits = *(volatile __u64*)&slot->answer;
         if (slot->address.words[0] == wanted.words[0] && slot->address.words[1] == wanted.words[1] &&
-            slot->generation == generation && slot->check == wglan_slot_check(mixed, answer, generation)) {
-            __builtin_memcpy(route, &answer, sizeof(answer));
-            return answer != 0;
+            slot->generation == generation && slot->check == wglan_slot_check(mixed, bits, generation)) {
+            slot->hits++;
+            __builtin_memcpy(answer, &bits, sizeof(bits));
+            return bits != 0;
         }
     }
-    answer = wglan_work_out(&wanted, packet->family);
+    wglan_ask(&wanted, packet->family, &found);
+    __builtin_memcpy(&bits, &found.answer, sizeof(bits));
     if (slot && generation) {
+        if (slot->hits) wglan_settle(slot);
         slot->address = wanted;
-        slot->answer = answer;
+        *(volatile __u64*)&slot->answer = bits;
+        slot->prefix_len = found.prefix_len;
         slot->generation = generation;
-        slot->check = wglan_slot_check(mixed, answer, generation);
+        slot->hits = 0;
+        slot->check = wglan_slot_check(mixed, bits, generation);
     }
-    __builtin_memcpy(route, &answer, sizeof(answer));
-    return answer != 0;
+    __builtin_memcpy(answer, &bits, sizeof(bits));
+    return bits != 0;
+}
+
+/* Another program will look for the same packet's route again. */
+static __always_inline void wglan_no_hit(struct wglan_slot* slot) {
+    if (slot) slot->hits--;
 }
 
 static __always_inline bool wglan_is_endpoint(const struct wglan_packet* packet, __u8 kind, __u16 port) {

@@ -52,8 +52,8 @@ static __always_inline bool wglan_decrement_ttl(struct __sk_buff* skb, const str
 
 /* `*counter`, if any, counts what goes. */
 static __always_inline int wglan_send(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                      const struct wglan_config* config, const struct wglan_route* route,
-                                      __u32 l3, __u64* counter) {
+                                      const struct wglan_config* config, const struct wglan_answer* route,
+                                      struct wglan_slot* slot, __u32 l3, __u64* counter) {
     __u32 peer = route->peer, ifindex = config->interface_ifindex, mtu = route->mtu, reason = 0;
     enum wglan_fit fit = WGLAN_NO_DEVICE;
     bool usual;
@@ -77,7 +77,10 @@ static __always_inline int wglan_send(struct __sk_buff* skb, const struct wglan_
     }
     if (!wglan_decrement_ttl(skb, packet, l3)) return WGLAN_NEXT;
     if (counter) (*counter)++;
-    if (usual) wglan_hand_over(skb, peer);
+    if (usual)
+        wglan_hand_over(skb, peer);
+    else
+        wglan_no_hit(slot);
     return wglan_into_tunnel(skb, packet, config, peer);
 }
 

@@ -30,7 +30,7 @@ static __always_inline bool wglan_takes_over(struct __sk_buff* skb) {
 
 /* Nothing to clamp, nothing to segment, an up peer, and it fits. */
 static __always_inline bool wglan_is_usual(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                           const struct wglan_route* route, enum wglan_fit fit) {
+                                           const struct wglan_answer* route, enum wglan_fit fit) {
     return fit == WGLAN_FITS && packet->plain && !packet->tcp_syn && wglan_peer_is_up(route) &&
            !skb->gso_size;
 }
@@ -48,11 +48,12 @@ static __always_inline int wglan_into_tunnel(struct __sk_buff* skb, const struct
 /* `*route`: that of `remote`, all zero if there is none. */
 static __always_inline void wglan_account(struct __sk_buff* skb, const struct wglan_packet* packet,
                                           const struct wglan_config* config, const __u8* remote,
-                                          bool transmit, struct wglan_route* route) {
+                                          bool transmit, struct wglan_answer* route) {
     volatile __u32 gso_segs = skb->gso_segs;
     __u32 segments = gso_segs, mtu = config->interface_mtu, peer = 0;
+    struct wglan_slot* slot;
 
-    if (wglan_find_route(packet, remote, config, route) && route->action == WGLAN_ACTION_STEER) {
+    if (wglan_find_route(packet, remote, config, route, &slot) && route->action == WGLAN_ACTION_STEER) {
         peer = route->peer;
         wglan_count_peer(peer, skb->len, segments ? segments : 1, transmit);
         if (route->mtu) mtu = route->mtu;
@@ -69,7 +70,7 @@ static __always_inline bool wglan_tunnel_in_tunnel(const struct wglan_packet* pa
 
 /* At wglan0's ingress. False: `*verdict` is all there is to say. `*route`: of the packet's source. */
 static __always_inline bool wglan_arrives(struct __sk_buff* skb, const struct wglan_config* config,
-                                          struct wglan_packet* packet, struct wglan_route* route,
+                                          struct wglan_packet* packet, struct wglan_answer* route,
                                           int* verdict) {
     *verdict = WGLAN_NEXT;
     if (!config || !wglan_read(skb, packet, 0)) return false;

@@ -177,6 +177,9 @@ TEST_P(DataplaneTest, ReplaysADecisionWithoutATrace) {
     ASSERT_TRUE(counters);
     EXPECT_EQ(counters->steered4 + counters->steered6 + counters->passed, 0U);
     for (const auto& [reason, count] : counters->dropped) EXPECT_EQ(count, 0U) << reason;
+    const auto hits = plane->route_hits();
+    ASSERT_TRUE(hits);
+    for (const auto& [route, count] : *hits) EXPECT_EQ(count, 0U) << route.to_string();
 }
 
 TEST_P(DataplaneTest, StateIsWhatWasWritten) {
@@ -269,6 +272,7 @@ TEST_P(DataplaneTest, CarriesEntriesIntoMapsOfAnotherSize) {
     EXPECT_EQ(successor->peer_counters(kPeer)->tx_packets, 1U);
     EXPECT_EQ(list_pins(pin_path_), (std::vector<std::string>{kLinksDirectory, kMapsDirectory}));
     EXPECT_EQ(list_pins(pin_path_ + "/maps").size(), kPinnedMaps.size());
+    EXPECT_EQ(successor->route_hits()->at(prefix("10.1.0.0/16")), 1U);  // since the layout is this one
     ASSERT_TRUE(successor->put_peers({peer(PeerState::down)}));
     EXPECT_FALSE(steers());
 }

@@ -23,6 +23,11 @@ Cell kernel_route(const Json& route) {
     return Cell(device + ", backup");
 }
 
+std::string hits(const Json& route) {
+    const auto it = route.find("hits");
+    return it != route.end() && it->is_number_unsigned() ? std::to_string(it->get<std::uint64_t>()) : "-";
+}
+
 Colour colour_of_action(std::string_view action) {
     return action == "drop" ? Colour::bad : action == "pass" ? Colour::dim : Colour::none;
 }
@@ -37,17 +42,18 @@ std::string render_routes(const Json& routes, const Style& style) {
         Table table({{"PREFIX"},
                      {"PEER", false, 8},
                      {"ACTION"},
-                     {"MTU", true, 0, 3},
-                     {"CLASS", false, 0, 2},
-                     {"SOURCE", false, 8, 4},
+                     {"HITS", true, 0, 2},
+                     {"MTU", true, 0, 4},
+                     {"CLASS", false, 0, 3},
+                     {"SOURCE", false, 8, 5},
                      {"KERNEL ROUTE", false, 0, 1}});
         for (const auto& route : list_at(routes, {"routes"})) {
             auto mtu = count_at(route, {"mtu"});
             std::string action = text_at(route, {"action"});
             table.add({text_at(route, {"prefix"}), or_dash(text_at(route, {"peer"})),
-                       Cell(action, colour_of_action(action)), mtu == 0 ? "-" : std::to_string(mtu),
-                       or_dash(text_at(route, {"class"})), or_dash(text_at(route, {"source"})),
-                       kernel_route(route)});
+                       Cell(action, colour_of_action(action)), hits(route),
+                       mtu == 0 ? "-" : std::to_string(mtu), or_dash(text_at(route, {"class"})),
+                       or_dash(text_at(route, {"source"})), kernel_route(route)});
         }
         out = table.render(style);
     }

@@ -98,6 +98,38 @@ def dead_cni_routes_are_overridden(mesh: Mesh) -> None:
     check("the route of" in mesh.log(one), "the log doesn't say why")
 
 
+def _hits(node: Node, prefix: str) -> int:
+    found = {route["prefix"]: route["hits"] for route in node.wglanctl_json("routes")["routes"]}
+    return int(found[prefix])
+
+
+@scenario(core=True)
+def hits_are_counted(mesh: Mesh) -> None:
+    """Each packet to and from a prefix is one hit, whichever way it takes into the tunnel, across restarts."""
+    one, two = mesh.nodes
+    pod = mesh.pod(two)
+    # By the backup route, by a CNI's route and the uplink's program, and from pod to pod.
+    for prefix, address, gateway in (
+        (two.addresses.pod_prefix4, pod.ipv4, two.addresses.ipv4),
+        (two.addresses.pod_prefix6, pod.ipv6, two.addresses.ipv6),
+    ):
+        before = _hits(one, prefix)
+        mesh.expect_ping(one, address)
+        check(_hits(one, prefix) == before + 6, f"{prefix}: {_hits(one, prefix) - before} hits by 3 pings")
+        _route(one, "add", prefix, "via", gateway, "metric", "10")
+        mesh.expect_ping(one, address)
+        mesh.expect_ping(mesh.pod(one), address)
+        check(_hits(one, prefix) == before + 18, f"{prefix}: {_hits(one, prefix) - before} hits by 9 pings")
+        one.agent_kill()
+        mesh.expect_ping(one, address)
+        one.agent_start()
+        check(_hits(one, prefix) == before + 24, f"{prefix}: {_hits(one, prefix) - before} hits by 12 pings")
+        one.wglanctl("explain", address)
+        check(_hits(one, prefix) == before + 24, "explain counts as a hit")
+        _route(one, "delete", prefix, "metric", "10")
+    print(one.wglanctl("routes").stdout)
+
+
 @scenario()
 def routes_can_be_fixed_to_override(mesh: Mesh) -> None:
     """`steering.routes: override`, and back to `backup` while it runs."""
