@@ -15,6 +15,8 @@ constexpr std::uint32_t kWireGuardOverhead = 80;  // outer IPv6 40, UDP 8, WireG
 constexpr std::uint32_t kLeastMtu = 1280;         // RFC 8200 section 5
 constexpr std::uint32_t kOverlayRouteMetric = 256;
 constexpr std::uint16_t kSearchKeepalive = 25;
+// Some room is left: a change adds before it removes.
+constexpr std::size_t kMostEndpoints = kMaxSteerEndpoints - kMaxSteerEndpoints / 16;
 
 // Of a prefix that isn't a host.
 std::pair<Prefix, Prefix> halves(const Prefix& prefix) {
@@ -182,10 +184,16 @@ private:
         roamed_to_ = in_use ? std::optional(in_use->address) : std::nullopt;
         for (const OwnedPrefix& owned : peer.prefixes)
             steer_prefix(owned, id, bypassed(in_.manager.state(peer.public_key)));
-        for (const Endpoint& endpoint : in_.endpoints(peer))
+        if (in_use) outer_endpoint(*in_use);
+        for (const Endpoint& endpoint : in_.endpoints(peer)) outer_endpoint(endpoint);
+    }
+
+    // Without an entry the mark alone tells WireGuard's packets from others.
+    void outer_endpoint(const Endpoint& endpoint) {
+        if (out_.steer_endpoints.size() < kMostEndpoints)
             out_.steer_endpoints.insert({SteerEndpoint::Kind::outer, endpoint, IPPROTO_UDP});
-        if (const auto endpoint = in_use)
-            out_.steer_endpoints.insert({SteerEndpoint::Kind::outer, *endpoint, IPPROTO_UDP});
+        else
+            ++out_.endpoints_left_out;
     }
 
     void steer_prefix(const OwnedPrefix& owned, PeerId id, bool bypass) {
@@ -282,10 +290,15 @@ std::vector<std::string> capacity_warnings(const Desired& wanted, const Config& 
     look(count4, config.bpf.max_routes, "the table of IPv4 prefixes", enlarge);
     look(wanted.steer_routes.size() - count4, config.bpf.max_routes, "the table of IPv6 prefixes", enlarge);
     look(wanted.peers.size(), kMaxPeers, "the table of peers", "");
+    look(wanted.steer_endpoints.size(), kMaxSteerEndpoints, "the table of endpoints", "");
     if (wanted.left_out > 0)
         warnings.push_back(
             "the tables have no room for some prefixes: these are not steered, and take their "
             "kernel routes; raise bpf.maxRoutes");
+    if (wanted.endpoints_left_out > 0)
+        warnings.push_back("the table of endpoints has no room for " +
+                           std::to_string(wanted.endpoints_left_out) +
+                           " of them: keep interface.firewallMark free of other programs");
     return warnings;
 }
 

@@ -50,6 +50,7 @@ struct Desired {
     std::set<SteerEndpoint> steer_endpoints;
     SteerConfig steer_config;  // interface_ifindex and listen_port are filled from Observed
     std::size_t left_out = 0;  // prefixes that the tables have no room for
+    std::size_t endpoints_left_out = 0;
     PodSteering pods;
 };
 

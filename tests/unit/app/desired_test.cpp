@@ -177,6 +177,33 @@ TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {
     EXPECT_EQ(capacity_warnings(wanted, config).size(), 2U);
 }
 
+TEST_F(DesiredTest, LeavesOutEndpointsThatHaveNoRoom) {
+    handshake();
+    const auto named = [&](int count) {
+        peers[0].candidates.clear();
+        for (int i = 0; i < count; ++i)
+            peers[0].candidates.push_back(
+                {where(IpAddress::from_bytes(std::array<std::uint8_t, 4>{198, 18,
+                                                                         static_cast<std::uint8_t>(i / 256),
+                                                                         static_cast<std::uint8_t>(i % 256)})
+                           .value()
+                           .to_string() +
+                       ":51820"),
+                 CandidateSource::announced});
+    };
+    named(50'000);
+    EXPECT_TRUE(capacity_warnings(build(), config).empty());
+    named(55'000);
+    EXPECT_EQ(capacity_warnings(build(), config).size(), 1U);
+    named(65'000);
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.steer_endpoints.size() + wanted.endpoints_left_out, 65'001U);
+    EXPECT_LT(wanted.steer_endpoints.size(), kMaxSteerEndpoints);
+    EXPECT_TRUE(wanted.steer_endpoints.contains({SteerEndpoint::Kind::outer, at("192.0.2.2:51820"), 17}))
+        << "the one in use comes first";
+    EXPECT_EQ(capacity_warnings(wanted, config).size(), 2U);
+}
+
 TEST_F(DesiredTest, WithBypassThereIsNoUnreachableTwin) {
     handshake();
     config.peers.when_down = Fallback::bypass;
