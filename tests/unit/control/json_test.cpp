@@ -66,12 +66,12 @@ TEST(RoutesJson, NamesTheKernelsRoute) {
     EXPECT_EQ(json["routes"][0],
               Json::parse(R"({"prefix":"10.244.2.0/24","peer":"node2","action":"steer","mtu":1420,
         "source":"service:discovery:51821","class":"pod",
-        "kernelRoute":{"state":"present","metric":2147483632,"device":"wglan0","form":"backup","fault":"","inForce":"via 192.0.2.2 dev eth0"}})"));
+        "hits":1234567,"kernelRoute":{"state":"present","metric":2147483632,"device":"wglan0","form":"backup","fault":"","inForce":"via 192.0.2.2 dev eth0"}})"));
     EXPECT_EQ(json["routes"][1]["kernelRoute"]["state"], "missing");
     EXPECT_TRUE(json["routes"][1]["kernelRoute"]["metric"].is_null());
     EXPECT_EQ(json["routes"][2],
               Json::parse(R"({"prefix":"169.254.169.254/32","peer":"","action":"pass","mtu":null,
-        "source":"configuration","class":"","kernelRoute":{"state":"none","metric":null,"device":"","form":"","fault":"","inForce":""}})"));
+        "source":"configuration","class":"","hits":null,"kernelRoute":{"state":"none","metric":null,"device":"","form":"","fault":"","inForce":""}})"));
     EXPECT_EQ(json["refused"].size(), 1U);
 }
 
