@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
+#include <thread>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -12,6 +14,10 @@ namespace wglan {
 namespace {
 
 constexpr std::size_t kBatch = 4096;
+// Maps without preallocation take entries from a small reserve of each CPU, which many writes in a row
+// exhaust; the kernel fills it up as soon as it is left alone (kernel/bpf/memalloc.c).
+constexpr int kAttempts = 20;
+constexpr std::chrono::microseconds kRefill{500};
 constexpr int kNotSupported = 524;  // ENOTSUPP: the kernel's own number, not in <errno.h>
 
 // The map type has no batches, the kernel has none at all, or a hash bucket outgrew the buffer.
@@ -29,8 +35,13 @@ int possible_cpus() {
 }
 
 Result<> RawTable::put(const void* key, const void* value, std::uint64_t flags) const {
-    if (bpf_map_update_elem(fd(), key, value, flags) == 0) return {};
-    const int error = errno;
+    int error = 0;
+    for (int attempt = 0; attempt < kAttempts; ++attempt) {
+        if (bpf_map_update_elem(fd(), key, value, flags) == 0) return {};
+        error = errno;
+        if (error != ENOMEM) break;
+        std::this_thread::sleep_for(kRefill);
+    }
     // E2BIG from hashes, ENOSPC from tries: both say that max_entries is reached.
     if (error == E2BIG || error == ENOSPC)
         return fail_errno("write to BPF map " + name_ + ": it is full", error);

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/dataplane/direct.h"
 
-#include <fcntl.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netfilter/nfnetlink_conntrack.h>
 #include <linux/netlink.h>
@@ -10,13 +9,13 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
-#include <cstring>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/libbpf_log.h"
+#include "agent/dataplane/object.h"
 #include "bpf/direct.skel.h"
 
 namespace wglan {
@@ -32,7 +31,7 @@ namespace {
 constexpr std::array<const char*, 4> kOwnMaps = {"wglan_pods", "wglan_macs", "wglan_own", "wglan_dstats"};
 constexpr int kNotSupported = 524;  // the kernel's ENOTSUPP, which no header has
 
-Error explain_load_error(int error) {
+Error why_not_direct(int error) {
     const std::string what = "podDatapath: direct isn't possible on this kernel: ";
     if (error == ESRCH)
         return Error(ErrorKind::unsupported,
@@ -57,15 +56,6 @@ Error explain_load_error(int error) {
 
 std::string pin_of(const std::string& pin_path, const char* map) {
     return pin_path + "/" + kMapsDirectory + "/" + map;
-}
-
-bool same_definition(const bpf_map* wanted, int fd) {
-    bpf_map_info found{};
-    __u32 length = sizeof found;
-    return bpf_obj_get_info_by_fd(fd, &found, &length) == 0 &&
-           found.type == static_cast<__u32>(bpf_map__type(wanted)) &&
-           found.key_size == bpf_map__key_size(wanted) && found.value_size == bpf_map__value_size(wanted) &&
-           found.max_entries == bpf_map__max_entries(wanted);
 }
 
 template <class Open>
@@ -230,19 +220,6 @@ Result<> DirectObject::take_maps(const std::string& pin_path,
     return {};
 }
 
-Result<> DirectObject::take_programs() {
-    bpf_program* program = nullptr;
-    bpf_object__for_each_program(program, skeleton_->obj) {
-        bpf_prog_info info{};
-        __u32 length = sizeof info;
-        if (bpf_obj_get_info_by_fd(bpf_program__fd(program), &info, &length) != 0)
-            return fail_errno("look at a loaded BPF program");
-        programs_.push_back(
-            {{info.name, strnlen(info.name, sizeof info.name)}, bpf_program__fd(program), info.id});
-    }
-    return {};
-}
-
 Result<> DirectObject::pin_maps(const std::string& pin_path) const {
     for (const char* name : kOwnMaps) {
         const int fd = bpf_object__find_map_fd_by_name(skeleton_->obj, name);
@@ -269,16 +246,15 @@ Result<DirectObject> DirectObject::load(const std::string& pin_path,
     if (!object.skeleton_) return fail_errno("open the BPF object of podDatapath: direct");
     if (auto taken = object.take_maps(pin_path, shared_map); !taken) return Failure(taken.error());
     if (const int error = -wglan_direct__load(object.skeleton_.get()); error != 0)
-        return Failure(explain_load_error(error));
-    auto tables = make_tables([&](const char* name) -> Result<UniqueFd> {
-        UniqueFd copy(
-            ::fcntl(bpf_object__find_map_fd_by_name(object.skeleton_->obj, name), F_DUPFD_CLOEXEC, 0));
-        if (!copy.valid()) return fail_errno("duplicate a descriptor");
-        return copy;
+        return Failure(why_not_direct(error));
+    auto tables = make_tables([&](const char* name) {
+        return duplicate(bpf_object__find_map_fd_by_name(object.skeleton_->obj, name));
     });
     if (!tables) return Failure(tables.error());
     object.tables_ = std::move(*tables);
-    if (auto taken = object.take_programs(); !taken) return Failure(taken.error());
+    auto programs = loaded_programs(object.skeleton_->obj);
+    if (!programs) return Failure(programs.error());
+    object.programs_ = std::move(*programs);
     if (auto pinned = object.pin_maps(pin_path); !pinned) return Failure(pinned.error());
     return object;
 }

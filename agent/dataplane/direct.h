@@ -65,7 +65,6 @@ private:
     };
     DirectObject();
     Result<> take_maps(const std::string& pin_path, const std::function<int(const char*)>& shared_map);
-    Result<> take_programs();
 
     std::unique_ptr<wglan_direct, Destroy> skeleton_;
     std::vector<Program> programs_;
