@@ -41,8 +41,7 @@ Result<> mount_bpffs(const std::string& where) {
 }
 
 bool is_mount_point(const fs::path& path) {
-    struct stat self {
-    }, parent{};
+    struct stat self{}, parent{};
     return ::stat(path.c_str(), &self) == 0 && ::stat(path.parent_path().c_str(), &parent) == 0 &&
            self.st_dev != parent.st_dev;
 }
@@ -50,7 +49,7 @@ bool is_mount_point(const fs::path& path) {
 }  // namespace
 
 bool on_bpffs(const std::string& path) {
-    struct statfs info {};
+    struct statfs info{};
     return ::statfs(path.c_str(), &info) == 0 && static_cast<unsigned long>(info.f_type) == BPF_FS_MAGIC;
 }
 

@@ -223,7 +223,9 @@ TEST_P(GuardAttach, LeavesOthersAtTcAlone) {
 
 TEST_P(GuardAttach, GuardsWithoutAnAgentAndIsAdoptedInPlace) {
     for (const bool physical : {false, true}) {
-        { auto plane = guarding(physical); }
+        {
+            auto plane = guarding(physical);
+        }
         const auto start = std::chrono::steady_clock::now();
         const std::string flooder = physical ? "192.0.2.7" : "192.0.2.9";
         int passed = arrive(initiation(), flooder, 60);
@@ -320,7 +322,9 @@ TEST_P(GuardAttach, IsSwitchedOffWhole) {
 
 TEST_P(GuardAttach, CleanUpLeavesNothing) {
     for (const bool physical : {false, true}) {
-        { auto plane = guarding(physical); }
+        {
+            auto plane = guarding(physical);
+        }
         EXPECT_EQ(text_of(remove_dataplane(pin_path_)), "");
         EXPECT_NE(::access(pin_path_.c_str(), F_OK), 0);
         EXPECT_EQ(xdp_id(uplink_), 0U);

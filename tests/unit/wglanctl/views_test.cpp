@@ -138,8 +138,9 @@ TEST(PeerView, ShowsWhenOneThatIsDownIsTriedAgain) {
 }
 
 TEST(RoutesView, ShowsPrefixesAndRefusedClaims) {
-    EXPECT_EQ(render_routes(to_json(test::sample_routes()), {}),
-              R"(PREFIX              PEER   ACTION     HITS   MTU  CLASS  SOURCE                   KERNEL ROUTE
+    EXPECT_EQ(
+        render_routes(to_json(test::sample_routes()), {}),
+        R"(PREFIX              PEER   ACTION     HITS   MTU  CLASS  SOURCE                   KERNEL ROUTE
 10.244.2.0/24       node2  steer   1234567  1420  pod    service:discovery:51821  via 192.0.2.2 dev eth0; ours behind it
 10.244.3.0/24       node3  steer         0  1420  pod    service:discovery:51821  missing
 169.254.169.254/32  -      pass          -     -  -      configuration            -
