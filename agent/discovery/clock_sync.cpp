@@ -1,19 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/clock_sync.h"
 
-#include <sys/timex.h>
-
 #include <utility>
 
 #include "agent/base/log.h"
 
 namespace wglan {
-
-bool system_clock_synchronised() {
-    timex query{};  // modes 0: asks only
-    if (adjtimex(&query) < 0) return true;
-    return (query.status & STA_UNSYNC) == 0;
-}
 
 std::function<bool()> make_clock_check(std::function<bool()> synchronised) {
     return [check = std::move(synchronised), warned = false]() mutable {
