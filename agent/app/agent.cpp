@@ -49,6 +49,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       state_dir_(config_.interface.private_key_file),
       overlay_network_(overlay_network_of(config_)),
       packet_monitor_(io, [this](PeerId id) { return find_peer(id); }),
+      reachability_(io, [this](const IpAddress& overlay) { return find_asker(overlay); }),
       names_(io, [this] { mark_dirty(); }),
       registry_(policy_of(config_, overlay_network_)),
       manager_(random_unit),
@@ -385,6 +386,7 @@ void Agent::stop() {
     if (file_watch_) file_watch_->stop();
     names_.stop();
     packet_monitor_.stop();
+    reachability_.stop();
     for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
                          &retry_timer_, &remember_timer_, &tick_timer_, &observed_timer_, &second_try_timer_})
         timer->cancel();

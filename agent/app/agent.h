@@ -21,14 +21,17 @@
 #include "agent/app/names.h"
 #include "agent/app/pace.h"
 #include "agent/app/packet_monitor.h"
+#include "agent/app/reachability.h"
 #include "agent/app/route_health.h"
 #include "agent/app/secrets.h"
 #include "agent/app/sources.h"
 #include "agent/app/state_dir.h"
 #include "agent/control/control_server.h"
+#include "agent/control/doctor_view.h"
 #include "agent/control/explain.h"
 #include "agent/control/metrics_server.h"
 #include "agent/control/views.h"
+#include "agent/doctor/facts.h"
 #include "agent/peers/peer_manager.h"
 #include "agent/probe/echo_socket.h"
 #include "agent/registry/registry.h"
@@ -58,6 +61,7 @@ public:
     MetricsView metrics() override;
     Readiness ready() override;
     Result<> reload() override;
+    Task<DoctorView> doctor() override;
 
     const Config& config() const { return config_; }
 
@@ -142,11 +146,20 @@ private:
     std::map<Prefix, std::string> routes_in_force();
     SteeringView steering_view();
     Result<ExplainState> explain_state(const ExplainRequest& request);
+    void name_path(const ExplainState& state, Explanation& answer) const;
     void confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer);
     std::vector<std::string> warnings() const;
 
     // agent_monitor.cpp
     std::optional<PacketMonitor::Peer> find_peer(PeerId id) const;
+
+    // agent_doctor.cpp
+    void serve_reachability();
+    std::optional<ReachAsker> find_asker(const IpAddress& overlay) const;
+    std::vector<ReachQuestion> reach_questions() const;
+    AgentView agent_view() const;
+    HostView host_view() const;
+    std::vector<Sighting> told_sightings() const;
 
     asio::io_context& io_;
     ConfigInput input_;
@@ -166,6 +179,7 @@ private:
     std::unique_ptr<WireGuard> wireguard_;
     std::unique_ptr<Dataplane> dataplane_;
     PacketMonitor packet_monitor_;
+    Reachability reachability_;
     std::unique_ptr<Kernel> kernel_;
     GuardKeeper guard_;
     std::unique_ptr<HttpServer> control_server_;

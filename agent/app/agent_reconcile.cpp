@@ -244,6 +244,7 @@ void Agent::reconcile() {
     const bool repairing = checking_drift_ && observed_valid_ && first_reconcile_done_;
     if (!reconcile_one()) reconcile_all();
     if (!first_reconcile_done_) return;
+    serve_reachability();
     if (guard_.looked()) keep_guard(look, repairing);
     const SteadyTime::duration took = system_clock().now() - since;
     reconcile_times_.observe(std::chrono::duration<double>(took).count());

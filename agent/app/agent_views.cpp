@@ -237,8 +237,24 @@ Result<Explanation> Agent::explain(const ExplainRequest& request) {
     auto state = explain_state(request);
     if (!state) return Failure(state.error());
     Explanation answer = wglan::explain(request, *state);
+    name_path(*state, answer);
     if (answer.at_uplink) confirm(request, *state, answer);
     return answer;
+}
+
+// How the peer is reached, in front of what is decided.
+void Agent::name_path(const ExplainState& state, Explanation& answer) const {
+    const auto peer = std::find_if(state.peers.begin(), state.peers.end(),
+                                   [&](const auto& item) { return item.second.name == answer.peer; });
+    if (answer.peer.empty() || peer == state.peers.end() || answer.steps.empty()) return;
+    const auto status = manager_.status(peer->second.key);
+    if (!status) return;
+    std::string text = status->endpoint
+                           ? answer.peer + " is reached at " + status->endpoint->to_string() + ", direct"
+                           : answer.peer + " has no endpoint";
+    text += "; " + std::string(to_string(status->state));
+    if (!status->reason.empty()) text += ": " + status->reason;
+    answer.steps.insert(std::prev(answer.steps.end()), {"path", std::nullopt, std::move(text)});
 }
 
 // The tables say why; the program that reads them says what.

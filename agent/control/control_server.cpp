@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/control/control_server.h"
 
+#include "agent/control/doctor_view.h"
 #include "agent/control/explain_query.h"
 #include "agent/control/json.h"
 #include "agent/control/monitor.h"
@@ -36,7 +37,10 @@ public:
     Api(ControlProvider& provider, const Clock& clock) : provider_(provider), clock_(clock) {}
 
     Task<std::optional<HttpResponse>> serve(const HttpRequest& request, HttpWriter& writer) {
-        if (request.method != "GET" || request.path() != "/v1/monitor") co_return answer(request);
+        const std::string path = request.path();
+        if (request.method == "GET" && path == "/v1/doctor")
+            co_return json_response(to_json(co_await provider_.doctor()));
+        if (request.method != "GET" || path != "/v1/monitor") co_return answer(request);
         auto feed = provider_.monitor(monitor_request(request));
         if (!feed) co_return failed(feed.error());
         co_return co_await stream_monitor(std::move(*feed), writer);
@@ -62,7 +66,7 @@ private:
 
     static bool readable(std::string_view path) {
         for (auto known : {"/v1/status", "/v1/peers", "/v1/routes", "/v1/explain", "/v1/record", "/v1/keys",
-                           "/v1/monitor"})
+                           "/v1/monitor", "/v1/doctor"})
             if (path == known) return true;
         return false;
     }

@@ -19,9 +19,9 @@ struct ControlServerOptions {
 };
 
 // GET /v1/status, /v1/peers[?name=N], /v1/routes, /v1/explain?dst=&src=&proto=&sport=&dport=&mark=,
-// /v1/record, /v1/keys; POST /v1/reload. Errors are {"error": text} with 400, 404, 405, 500, 503.
-// GET /v1/monitor[?drops=1][&peer=NAME-or-key] goes on until the reader leaves: a JSON object a line.
-// A stale socket file is replaced; `exists` ("another agent runs here") if one answers. The
+// /v1/record, /v1/keys, /v1/doctor (takes seconds); POST /v1/reload. Errors are {"error": text} with 400,
+// 404, 405, 500, 503. GET /v1/monitor[?drops=1][&peer=NAME-or-key] goes on until the reader leaves: a JSON
+// object a line. A stale socket file is replaced; `exists` ("another agent runs here") if one answers. The
 // provider must outlive the server.
 Result<std::unique_ptr<HttpServer>> make_control_server(asio::io_context& io, ControlServerOptions options,
                                                         ControlProvider& provider);

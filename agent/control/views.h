@@ -16,6 +16,7 @@
 #include "agent/base/result.h"
 #include "agent/control/explanation.h"
 #include "agent/control/histogram.h"
+#include "agent/http/http.h"
 #include "agent/model/guard.h"
 #include "agent/model/peer.h"
 #include "agent/model/record.h"
@@ -173,10 +174,11 @@ struct Readiness {
 };
 
 class MonitorFeed;
+struct DoctorView;
 struct MonitorRequest;
 
 // All that the control and metrics servers need of the agent. Calls come on the event loop and
-// must be short; views are snapshots.
+// must be short but for doctor(); views are snapshots.
 struct ControlProvider {
     virtual ~ControlProvider() = default;
     virtual StatusView status() = 0;
@@ -188,6 +190,8 @@ struct ControlProvider {
     virtual Result<std::shared_ptr<MonitorFeed>> monitor(const MonitorRequest& request) = 0;
     virtual MetricsView metrics() = 0;
     virtual Readiness ready() = 0;
+    // Looks at everything, asks peers, and takes some seconds.
+    virtual Task<DoctorView> doctor() = 0;
     // As SIGHUP; the error is the refused file's, the old settings run on.
     virtual Result<> reload() = 0;
 };

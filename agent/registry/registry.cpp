@@ -300,6 +300,18 @@ void Registry::gather_seen_by_peers(const OwnClaims& own) {
     seen_by_peers_ = gather_seen(records);
 }
 
+std::vector<std::pair<PublicKey, Endpoint>> Registry::who_sees(const PublicKey& key) const {
+    std::vector<std::pair<PublicKey, Endpoint>> all;
+    const std::string name = to_string(key);
+    for (const auto& [id, node] : nodes_) {
+        const Record& record = newest(node);
+        const auto seen = record.observed.find(name);
+        if (seen != record.observed.end() && record.public_key != key)
+            all.emplace_back(record.public_key, seen->second);
+    }
+    return all;
+}
+
 const std::vector<Endpoint>& Registry::seen_by_peers(const PublicKey& key) const {
     static const std::vector<Endpoint> none;
     const auto it = seen_by_peers_.find(key);

@@ -20,6 +20,7 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "agent/base/clock.h"
@@ -102,6 +103,9 @@ public:
         std::optional<Peer> before;  // nullopt = the peer is new
     };
     std::optional<Touched> merge_one(const OwnClaims& own, MergeResult& last);
+
+    // Which members' records say that they see this key, and where.
+    std::vector<std::pair<PublicKey, Endpoint>> who_sees(const PublicKey& key) const;
 
     const Ownership& ownership() const { return ownership_; }
     void restore(Ownership ownership) {

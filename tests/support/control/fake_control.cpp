@@ -133,7 +133,39 @@ RoutesView sample_routes() {
     return view;
 }
 
-FakeControl::FakeControl() : status_view(sample_status()), routes_view(sample_routes()) {
+DoctorView sample_doctor() {
+    DoctorView view;
+    view.version = "0.1.0";
+    view.findings = {{"kernel", FindingStatus::pass, "Linux 6.12.0: BTF, TCX", ""},
+                     {"mtu", FindingStatus::warn, "cni0 leads to pods with MTU 1500, wglan0 has 1420",
+                      "set the CNI's MTU to 1420"},
+                     {"port", FindingStatus::fail, "203.0.113.7:51820 is not reachable", "let UDP in"}};
+    NatVerdict nat;
+    nat.mapping = NatMapping::endpoint_independent;
+    nat.keeps_port = true;
+    nat.seen = {endpoint("203.0.113.7:51820")};
+    nat.peers = {"node2"};
+    view.nat = {nat};
+    AskedPeerView asked;
+    asked.peer = "node2";
+    asked.endpoint = endpoint("198.51.100.2:51820");
+    asked.status = "knocked";
+    asked.seen = endpoint("203.0.113.7:51820");
+    asked.clock_offset_s = -3;
+    asked.knocks = {{"node2", asked.endpoint, *asked.seen, false, KnockResult::Outcome::filtered}};
+    AskedPeerView silent;
+    silent.peer = "node3";
+    silent.endpoint = endpoint("198.51.100.3:51820");
+    silent.status = "noAnswer";
+    view.asked = {asked, silent};
+    view.interface = "wglan0";
+    view.listen_port = 51820;
+    view.firewall_mark = view.firewall_mark_mask = 0x10;
+    return view;
+}
+
+FakeControl::FakeControl()
+    : status_view(sample_status()), routes_view(sample_routes()), doctor_view(sample_doctor()) {
     Record record;
     record.name = "node1";
     record.public_key = test_key(1);

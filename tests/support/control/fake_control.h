@@ -2,6 +2,7 @@
 // A ControlProvider that shows a mesh of made-up values, for the tests of the servers and wglanctl.
 #pragma once
 
+#include "agent/control/doctor_view.h"
 #include "agent/control/explain.h"
 #include "agent/control/monitor.h"
 #include "agent/control/views.h"
@@ -18,6 +19,7 @@ Endpoint endpoint(const char* text);
 MonitorEvent sample_drop();  // a TCP packet for node3, which is down
 StatusView sample_status();  // node1: node2 is up, node3 is down
 RoutesView sample_routes();
+DoctorView sample_doctor();  // behind a NAT, with a warning and a fail
 
 // Every answer can be changed before it is asked for.
 struct FakeControl : ControlProvider {
@@ -31,6 +33,7 @@ struct FakeControl : ControlProvider {
     Result<std::shared_ptr<MonitorFeed>> monitor(const MonitorRequest& request) override;
     MetricsView metrics() override { return metrics_view; }
     Readiness ready() override { return readiness; }
+    Task<DoctorView> doctor() override { co_return doctor_view; }
     Result<> reload() override {
         ++reloads;
         return reload_result;
@@ -47,6 +50,7 @@ struct FakeControl : ControlProvider {
     std::optional<MonitorRequest> watched;
     MetricsView metrics_view;
     Readiness readiness;
+    DoctorView doctor_view;
     Result<> reload_result;
     int reloads = 0;
 };

@@ -103,6 +103,22 @@ TEST(RecordAndKeysJson, HoldWhatIsPublished) {
     EXPECT_EQ(keys["ageSeconds"], 7200);
 }
 
+TEST(DoctorJson, HoldsFindingsNatAndWhoWasAsked) {
+    EXPECT_EQ(to_json(test::sample_doctor()), Json::parse(R"({
+ "version":"0.1.0",
+ "checks":[{"check":"kernel","status":"pass","text":"Linux 6.12.0: BTF, TCX","mend":""},
+           {"check":"mtu","status":"warn","text":"cni0 leads to pods with MTU 1500, wglan0 has 1420",
+            "mend":"set the CNI's MTU to 1420"},
+           {"check":"port","status":"fail","text":"203.0.113.7:51820 is not reachable","mend":"let UDP in"}],
+ "nat":[{"family":"ipv4","mapping":"endpoint-independent","keepsPort":true,"carrierGrade":false,
+         "seen":["203.0.113.7:51820"],"seenBy":["node2"],"fromRecords":false}],
+ "reachability":[{"peer":"node2","endpoint":"198.51.100.2:51820","status":"knocked","seen":"203.0.113.7:51820",
+                  "clockOffsetSeconds":-3,"knocks":[{"target":"203.0.113.7:51820","result":"filtered"}]},
+                 {"peer":"node3","endpoint":"198.51.100.3:51820","status":"noAnswer","seen":"",
+                  "clockOffsetSeconds":null,"knocks":[]}],
+ "settings":{"interface":"wglan0","listenPort":51820,"firewallMark":16,"firewallMarkMask":16,"podDatapath":"host"}})"));
+}
+
 TEST(Dump, ReplacesBytesThatAreNotUtf8) {
     EXPECT_EQ(dump(Json{{"name", "a\xff"}}), "{\"name\":\"a\xef\xbf\xbd\"}");
 }

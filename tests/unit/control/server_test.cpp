@@ -73,6 +73,8 @@ TEST_F(Servers, AnswersWithTheProvidersViews) {
     EXPECT_EQ(Json::parse(ask("/v1/record").body), to_json(*fake_.record_view));
     EXPECT_EQ(Json::parse(ask("/v1/keys").body), to_json(fake_.keys_view));
     EXPECT_EQ(Json::parse(ask("/v1/peers").body)["peers"].size(), 2U);
+    EXPECT_EQ(Json::parse(ask("/v1/doctor").body), to_json(fake_.doctor_view));
+    EXPECT_EQ(ask("/v1/doctor", "POST").status, 405U);
 }
 
 TEST_F(Servers, PicksOnePeerByNameOrKey) {

@@ -533,6 +533,20 @@ TEST_F(RegistryTest, AnAddressThisNodeDependsOnGoesToWhoIsReachedThere) {
     EXPECT_NE(prefixes(merge(), "node2").find("192.0.2.250/32"), std::string::npos);
 }
 
+TEST_F(RegistryTest, KnowsWhoSaysToSeeAKey) {
+    Record witness = node(2);
+    witness.observed = {{to_string(key(1)), at("198.51.100.7:4444")},
+                        {to_string(key(3)), at("198.51.100.8:1")}};
+    put(witness);
+    put(node(3));
+    Record itself = node(4);
+    itself.observed = {{to_string(key(4)), at("198.51.100.9:1")}};
+    put(itself);
+    using Seen = std::vector<std::pair<PublicKey, Endpoint>>;
+    EXPECT_EQ(registry.who_sees(key(1)), (Seen{{key(2), at("198.51.100.7:4444")}}));
+    EXPECT_EQ(registry.who_sees(key(4)), Seen{}) << "of itself it says nothing that counts";
+}
+
 TEST_F(RegistryTest, MergingTwiceGivesTheSame) {
     for (std::uint8_t i = 2; i < 9; ++i) {
         Record record = node(i);
