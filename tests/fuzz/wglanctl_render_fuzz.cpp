@@ -16,7 +16,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
     Json json = parse_answer(text);
     if (json.is_discarded()) return 0;
     for (auto render : {render_status, render_peers, render_peer, render_routes, render_explanation,
-                        render_record, render_keys, render_event})
+                        render_record, render_keys, render_event, render_doctor})
         for (std::size_t width : {std::size_t{0}, std::size_t{40}})
             for (char c : render(json, {false, width}))
                 if ((c >= 0 && c < 0x20 && c != '\n') || c == 0x7f) std::abort();

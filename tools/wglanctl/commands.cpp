@@ -9,6 +9,7 @@
 
 #include "agent/base/keys.h"
 #include "tools/wglanctl/agent.h"
+#include "tools/wglanctl/doctor.h"
 #include "tools/wglanctl/render/formats.h"
 #include "tools/wglanctl/render/readiness.h"
 #include "tools/wglanctl/render/text.h"
@@ -135,6 +136,13 @@ Task<Exit> one_peer(const Options& options, Agent& agent) {
     co_return print(formatted(options, peers.front(), render_peer));
 }
 
+Task<Exit> doctor(const Options& options, Agent& agent) {
+    const Json answer = co_await examine(agent);
+    const Exit printed = print(formatted(options, answer, render_doctor));
+    if (printed != kOk) co_return printed;
+    co_return count_at(answer, {"summary", "fail"}) == 0 ? kOk : kFailed;
+}
+
 Exit new_token() {
     if (auto ready = init_crypto(); !ready) return complain({kFailed, ready.error().message()});
     Secret random = Secret::random(32);
@@ -165,6 +173,8 @@ Task<Exit> run_command(asio::io_context& io, Options options) {
             co_return co_await read(options, agent, "/v1/routes", render_routes, Query());
         case Command::monitor:
             co_return co_await monitor(options, agent);
+        case Command::doctor:
+            co_return co_await doctor(options, agent);
         case Command::record:
             co_return co_await read(options, agent, "/v1/record", render_record, Query());
         case Command::keys_show:

@@ -39,6 +39,7 @@ public:
         add_reads();
         add_explain();
         add_monitor();
+        add_doctor();
         add_keys();
         add_completion();
         add_unavailable();
@@ -151,6 +152,12 @@ private:
         sub->add_option("--peer", options_.name, "Only what concerns this peer")->type_name("NAME");
     }
 
+    void add_doctor() {
+        read_command("doctor",
+                     "Checks this host, the agent, and with its peers' help NAT and port; exit 1 on a fail",
+                     Command::doctor);
+    }
+
     void add_keys() {
         CLI::App* keys = app_.add_subcommand("keys", "This node's keys");
         keys->require_subcommand(1);
@@ -175,7 +182,6 @@ private:
     }
 
     void add_unavailable() {
-        unavailable(app_, "doctor", "Check what the agent needs of this host");
         group("policy", "Policies",
               {{"check", "Validate a policy"},
                {"show", "Show the policy in force"},

@@ -22,6 +22,7 @@ enum class Command {
     routes,
     explain,
     monitor,
+    doctor,
     record,
     keys_show,
     token_new,

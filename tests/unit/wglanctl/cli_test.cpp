@@ -220,8 +220,7 @@ TEST_F(Wglanctl, WrongUsageIsExit2) {
 
 TEST_F(Wglanctl, LaterCommandsSayThatTheyAreNotAvailable) {
     for (const auto& arguments :
-         std::vector<std::vector<std::string>>{{"doctor"},
-                                               {"policy", "check", "FILE"},
+         std::vector<std::vector<std::string>>{{"policy", "check", "FILE"},
                                                {"policy", "show"},
                                                {"policy", "test"},
                                                {"peer", "revoke", "node2"},
@@ -239,6 +238,35 @@ TEST_F(Wglanctl, LaterCommandsSayThatTheyAreNotAvailable) {
     auto help = run({"--help"});
     EXPECT_EQ(help.exit, 0);
     EXPECT_NE(help.out.find("(not available in this version)"), std::string::npos);
+}
+
+TEST_F(Wglanctl, DoctorTellsWhatTheAgentFoundAndFailsWithIt) {
+    start_agent();
+    const auto outcome = run({"doctor", "-o", "json"});
+    EXPECT_EQ(outcome.exit, 1);
+    EXPECT_EQ(outcome.err, "");
+    const Json answer = Json::parse(outcome.out);
+    const Json agents = to_json(test::sample_doctor());
+    for (std::size_t i = 0; i < agents["checks"].size(); ++i)
+        EXPECT_EQ(answer["checks"][i], agents["checks"][i]);
+    EXPECT_GT(answer["checks"].size(), agents["checks"].size()) << "others' rules are looked at from here";
+    EXPECT_EQ(answer["reachability"], agents["reachability"]);
+    EXPECT_EQ(answer["summary"]["fail"], 1);
+    EXPECT_NE(run({"doctor"}).out.find("\nfail  port "), std::string::npos);
+}
+
+TEST_F(Wglanctl, DoctorLooksAtTheHostWhereNoAgentAnswers) {
+    const auto outcome = run({"doctor", "-o", "json"});
+    EXPECT_EQ(outcome.exit, 1);
+    EXPECT_EQ(outcome.err, "");
+    const Json answer = Json::parse(outcome.out);
+    EXPECT_EQ(answer["checks"][0]["check"], "agent");
+    EXPECT_EQ(answer["checks"][0]["status"], "fail");
+    std::set<std::string> checks;
+    for (const Json& check : answer["checks"]) checks.insert(check["check"]);
+    for (const char* check :
+         {"kernel", "permissions", "interface", "rp_filter", "clock", "nat", "port", "marks"})
+        EXPECT_TRUE(checks.contains(check)) << check;
 }
 
 TEST_F(Wglanctl, TokensAreFreshAndNeedNoAgent) {

@@ -2,6 +2,8 @@
 // Whole outputs, from the agent's views to the text that a person sees.
 #include "tools/wglanctl/render/views.h"
 
+#include <algorithm>
+
 #include <gtest/gtest.h>
 
 #include "agent/control/json.h"
@@ -79,10 +81,18 @@ Warnings    IPv6 forwarding is off on eth0: pods of other
             nodes can't be reached over it
 Peers       1 of 2 up, 1 down
 
-PEER   STATE  ENDPOINT         HANDSHAKE  RECEIVED     SENT
-node2  up     192.0.2.2:51820  12s ago     1.2 MiB  2.0 KiB
-node3  down   192.0.2.3:51820  5m ago          0 B      0 B
+PEER   STATE  ENDPOINT         HANDSHAKE      RTT
+node2  up     192.0.2.2:51820  12s ago    0.42 ms
+node3  down   192.0.2.3:51820  5m ago           -
 )");
+}
+
+TEST(StatusView, AThousandRefusedClaimsTakeAFewLines) {
+    auto view = test::sample_status();
+    view.refused.resize(1008, view.refused.front());
+    const std::string text = render_status(to_json(view, test::kNow), {});
+    EXPECT_LT(std::count(text.begin(), text.end(), '\n'), 40);
+    EXPECT_NE(text.find("\n            and 1,000 more: wglanctl routes\n"), std::string::npos) << text;
 }
 
 TEST(StatusView, ColoursStatesOnly) {
@@ -122,13 +132,47 @@ Traffic     1.2 MiB received, 2.0 KiB sent
 Sources     service:discovery:51821, cache
 
   CANDIDATE            SOURCE     LAST RESULT  SCORE      RTT  NEXT TRY
-  192.0.2.2:51820      roamed     handshake     1.00  0.42 ms  -
+  192.0.2.2:51820      roamed     handshake        1  0.42 ms  -
   node2.example:51820  announced  not tried        -        -  in 5s
 
   PREFIX         CLASS  SOURCE
   10.244.2.0/24  pod    service:discovery:51821
   192.0.2.2/32   node   service:discovery:51821
 )");
+}
+
+TEST(PeersView, OnAnUsualTerminalSaysWhyOneIsDown) {
+    EXPECT_EQ(render_peers(status_json(), {false, 80}),
+              R"(PEER   STATE  ENDPOINT         HANDSHAKE      RTT  WHY
+node2  up     192.0.2.2:51820  12s ago    0.42 ms  handshake 12s ago
+node3  down   192.0.2.3:51820  5m ago           -  no handshake since 5m0s
+)");
+}
+
+TEST(PeersView, AThousandPrefixesTakeNoMoreRoomThanThree) {
+    auto json = status_json();
+    json["peers"][0]["prefixes"] = Json::array();
+    for (int i = 0; i < 1000; ++i)
+        json["peers"][0]["prefixes"].push_back("10." + std::to_string(i / 256) + "." +
+                                               std::to_string(i % 256) + ".0/24");
+    for (const std::string& text : {render_peers(json, {}), render_status(json, {})})
+        EXPECT_NE(text.find("  10.0.0.0/24 10.0.1.0/24 10.0.2.0/24 +997 more  "), std::string::npos) << text;
+}
+
+TEST(PeerView, CandidatesOfOneThatIsSearchedSayWhenTheirTurnIs) {
+    auto peer = status_json()["peers"][1];
+    peer["candidates"] = Json::parse(
+        R"j([{"endpoint":"192.0.2.3:51820","source":"announced","result":"no answer (1 try)","score":36.0},
+            {"endpoint":"192.0.2.9:51820","source":"peers","result":"being tried","score":22.0},
+            {"endpoint":"192.0.2.8:51820","source":"observed","result":"not tried","score":20.0,"nextTrySeconds":4}])j");
+    const std::string text = render_peer(peer, {false, 80});
+    EXPECT_NE(text.find(R"t(  CANDIDATE        SOURCE     LAST RESULT        SCORE  NEXT TRY
+  192.0.2.3:51820  announced  no answer (1 try)     36  next round
+  192.0.2.9:51820  peers      being tried           22  now
+  192.0.2.8:51820  observed   not tried             20  in 4s
+)t"),
+              std::string::npos)
+        << text;
 }
 
 TEST(PeerView, ShowsWhenOneThatIsDownIsTriedAgain) {

@@ -18,9 +18,20 @@ std::string seconds_text(double seconds) {
     return human_duration(static_cast<std::int64_t>(std::min(seconds, 9e15)));
 }
 
-std::string next_try_at(const Json& json) {
-    auto next = number_at(json, {"nextTrySeconds"});
-    return next ? "in " + seconds_text(*next) : "-";
+// While a peer is searched, those whose turn was this round's have the next round's.
+std::string next_try_at(const Json& json, bool searched) {
+    if (auto next = number_at(json, {"nextTrySeconds"})) return "in " + seconds_text(*next);
+    if (!searched) return "-";
+    return text_at(json, {"result"}) == "being tried" ? "now" : "next round";
+}
+
+constexpr std::size_t kMostPrefixes = 3;
+
+std::string prefixes_text(const Json& prefixes) {
+    if (prefixes.size() <= kMostPrefixes) return join(prefixes, " ");
+    Json few = Json::array();
+    for (std::size_t i = 0; i < kMostPrefixes; ++i) few.push_back(prefixes[i]);
+    return join(few, " ") + fmt::format(" +{} more", human_count(prefixes.size() - kMostPrefixes));
 }
 
 std::string rtt_text(const Json& peer) {
@@ -31,18 +42,18 @@ std::string rtt_text(const Json& peer) {
     return text;
 }
 
-std::string candidates_table(const Json& candidates, const Style& style) {
-    Table table({{"CANDIDATE", false, 12},
-                 {"SOURCE", false, 0, 3},
-                 {"LAST RESULT", false, 8},
+std::string candidates_table(const Json& candidates, bool searched, const Style& style) {
+    Table table({{"CANDIDATE", false, 21},
+                 {"SOURCE", false, 0, 2},
+                 {"LAST RESULT", false, 12},
                  {"SCORE", true, 0, 1, true},
-                 {"RTT", true, 0, 2, true},
-                 {"NEXT TRY", false, 0, 1, true}},
+                 {"RTT", true, 0, 3, true},
+                 {"NEXT TRY", false, 0, 4, true}},
                 "  ");
     for (const auto& one : candidates) {
         auto score = number_at(one, {"score"});
         table.add({text_at(one, {"endpoint"}), text_at(one, {"source"}), or_dash(text_at(one, {"result"})),
-                   score ? fmt::format("{:.2f}", *score) : "-", rtt_at(one), next_try_at(one)});
+                   score ? fmt::format("{:.0f}", *score) : "-", rtt_at(one), next_try_at(one, searched)});
     }
     return table.render(style);
 }
@@ -77,18 +88,18 @@ std::string render_peers(const Json& peers, const Style& style) {
                  {"ENDPOINT", false, 15, 8},
                  {"PATH", false, 0, 2},
                  {"HANDSHAKE", false, 0, 7},
-                 {"RTT", true, 0, 4, true},
-                 {"RECEIVED", true, 0, 6},
-                 {"SENT", true, 0, 5},
-                 {"PREFIXES", false, 10, 3},
-                 {"WHY", false, 10, 1}});
+                 {"RTT", true, 0, 6, true},
+                 {"RECEIVED", true, 0, 4},
+                 {"SENT", true, 0, 3},
+                 {"PREFIXES", false, 18, 1},
+                 {"WHY", false, 24, 5}});
     for (const auto& peer : list) {
         std::string state = text_at(peer, {"state"});
         table.add({text_at(peer, {"name"}), Cell(state, colour_of_state(state)),
                    or_dash(text_at(peer, {"endpoint"})), or_dash(text_at(peer, {"path"})),
                    age_at(peer, {"handshakeAgeSeconds"}), rtt_at(peer),
                    human_bytes(count_at(peer, {"rxBytes"})), human_bytes(count_at(peer, {"txBytes"})),
-                   or_dash(join(list_at(peer, {"prefixes"}), " ")), text_at(peer, {"reason"})});
+                   or_dash(prefixes_text(list_at(peer, {"prefixes"}))), text_at(peer, {"reason"})});
     }
     return table.render(style);
 }
@@ -114,7 +125,7 @@ std::string render_peer(const Json& peer, const Style& style) {
     fields.add("Sources", or_dash(join(list_at(peer, {"sources"}))));
     std::string out = fields.render(style);
     if (const Json& list = list_at(peer, {"candidates"}); !list.empty())
-        out += "\n" + candidates_table(list, style);
+        out += "\n" + candidates_table(list, number_at(peer, {"nextTrySeconds"}).has_value(), style);
     if (const Json& list = list_at(peer, {"prefixDetails"}); !list.empty())
         out += "\n" + prefixes_table(list, style);
     return out;

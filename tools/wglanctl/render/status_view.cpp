@@ -7,6 +7,8 @@
 namespace wglan::ctl {
 namespace {
 
+constexpr std::size_t kMostRefused = 8;
+
 std::string node_line(const Json& status) {
     std::string out = text_at(status, {"node", "name"});
     out += fmt::format(", agent {} (pid {}), up {}", text_at(status, {"version"}), count_at(status, {"pid"}),
@@ -105,13 +107,19 @@ void add_steering(const Json& steering, Fields& fields) {
 
 void add_notes(const Json& status, Fields& fields) {
     std::string label = "Refused";
-    for (const auto& one : list_at(status, {"refused"})) {
+    const Json& refused = list_at(status, {"refused"});
+    for (std::size_t i = 0; i < refused.size() && i < kMostRefused; ++i) {
+        const Json& one = refused[i];
         fields.add(label,
                    fmt::format("{} from {}: {}", text_at(one, {"prefix"}), text_at(one, {"peer"}),
                                text_at(one, {"reason"})),
                    Colour::warn);
         label.clear();
     }
+    if (refused.size() > kMostRefused)
+        fields.add(label,
+                   fmt::format("and {} more: wglanctl routes", human_count(refused.size() - kMostRefused)),
+                   Colour::warn);
     label = "Warnings";
     if (auto error = text_at(status, {"settings", "error"}); !error.empty()) {
         fields.add(label, "the configuration was refused, the old settings run on: " + error, Colour::bad);

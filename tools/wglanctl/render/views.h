@@ -14,6 +14,7 @@ std::string render_peers(const Json& peers, const Style& style);  // {"peers": [
 std::string render_peer(const Json& peer, const Style& style);    // one of them, all there is
 std::string render_routes(const Json& routes, const Style& style);
 std::string render_explanation(const Json& explanation, const Style& style);
+std::string render_doctor(const Json& answer, const Style& style);
 std::string render_record(const Json& record, const Style& style);
 std::string render_keys(const Json& keys, const Style& style);
 // One line of `monitor`; the first event of a stream gives the header.
