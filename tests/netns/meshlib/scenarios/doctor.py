@@ -13,7 +13,7 @@ from lablib import Node
 from lablib.shell import SLOW
 
 from ..hooks import Foreign
-from ..nat import Router
+from ..masquerade import Router
 from ..scenario import Mesh, Skipped, check, eventually, scenario
 
 Answer = dict[str, Any]
