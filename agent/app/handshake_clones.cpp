@@ -2,6 +2,7 @@
 #include "agent/app/handshake_clones.h"
 
 #include <algorithm>
+#include <set>
 
 namespace wglan {
 
@@ -50,9 +51,11 @@ void HandshakeClones::set(const PublicKey& key, const std::optional<CloneList>& 
     }
 }
 
-void HandshakeClones::note_begin(const PublicKey& key, const std::optional<CloneList>& list,
-                                 const Endpoint& used, const std::vector<Endpoint>& targets) {
-    if (!begun_.insert(key).second) return;
+void HandshakeClones::note_begin(const PublicKey& key, std::uint64_t search,
+                                 const std::optional<CloneList>& list, const Endpoint& used,
+                                 const std::vector<Endpoint>& targets) {
+    const auto [noted, first] = begun_.try_emplace(key, search);
+    if (!first && std::exchange(noted->second, search) == search) return;
     Incomplete one{key, {}, false};
     const auto note_neighbour = [&](const IpAddress& address) {
         if (const Way way = way_to(address); way.known && !way.next_hop)
@@ -98,12 +101,13 @@ void HandshakeClones::update(const PeerManager& manager, const PublicKey& key) {
     const auto targets = manager.clone_targets(key);
     const auto list = list_for(*used, targets);
     set(key, list);
-    note_begin(key, list, *used, targets);
+    note_begin(key, manager.search_number(key), list, *used, targets);
 }
 
 void HandshakeClones::update_all(const PeerManager& manager) {
     const auto keys = manager.keys();
-    std::set<PublicKey> gone = begun_;
+    std::set<PublicKey> gone;
+    for (const auto& [key, search] : begun_) gone.insert(key);
     for (const auto& [key, list] : lists_) gone.insert(key);
     for (const PublicKey& key : keys) gone.erase(key);
     for (const PublicKey& key : gone) update(manager, key);

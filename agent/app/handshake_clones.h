@@ -5,7 +5,6 @@
 #include <functional>
 #include <map>
 #include <optional>
-#include <set>
 #include <utility>
 #include <vector>
 
@@ -36,7 +35,7 @@ public:
 
     // Peers whose first initiation may not reach all places, be it none at all: neither it nor a clone
     // leaves before the neighbour on its link is known, and clones don't change the family. Each once a
-    // search.
+    // search, and once a round of it.
     struct Incomplete {
         PublicKey key;
         std::vector<std::pair<int, IpAddress>> neighbours;  // by ifindex
@@ -58,13 +57,13 @@ private:
     Way way_to(const IpAddress& address);
     std::optional<CloneList> list_for(const Endpoint& used, const std::vector<Endpoint>& targets);
     void set(const PublicKey& key, const std::optional<CloneList>& wanted);
-    void note_begin(const PublicKey& key, const std::optional<CloneList>& list, const Endpoint& used,
-                    const std::vector<Endpoint>& targets);
+    void note_begin(const PublicKey& key, std::uint64_t search, const std::optional<CloneList>& list,
+                    const Endpoint& used, const std::vector<Endpoint>& targets);
 
     CloneTable& table_;
     std::map<IpAddress, Way> ways_;
     std::map<PublicKey, CloneList> lists_;
-    std::set<PublicKey> begun_;  // looked for, and noted
+    std::map<PublicKey, std::uint64_t> begun_;  // the searches that were noted, by number
     std::vector<Incomplete> incomplete_;
 };
 

@@ -335,6 +335,11 @@ bool PeerManager::alive(const PublicKey& key) const {
     return it != peers_.end() && it->second.life.alive();
 }
 
+std::uint64_t PeerManager::search_number(const PublicKey& key) const {
+    const auto it = peers_.find(key);
+    return it == peers_.end() ? 0 : it->second.search.number();
+}
+
 bool PeerManager::holding(const PublicKey& key) const {
     const auto it = peers_.find(key);
     return it != peers_.end() && it->second.hold_until.has_value();

@@ -114,6 +114,8 @@ public:
     std::vector<PublicKey> keys() const;
     PeerState state(const PublicKey& key) const;  // unknown for strangers
     bool alive(const PublicKey& key) const;       // up or degraded
+    // Another number when its search starts over, or a round of it.
+    std::uint64_t search_number(const PublicKey& key) const;
     // True while this side shall not initiate (see PeerInput::yields): no keepalive yet.
     bool holding(const PublicKey& key) const;
     // The endpoint to set now; nullopt = leave WireGuard's.

@@ -70,13 +70,14 @@ void Search::start(const std::optional<Endpoint>& in_use, SteadyTime now) {
     extra_ = in_use && !known(*in_use).withdrawn ? in_use : std::nullopt;
     order();
     current_ = 0;
-    // A successor finds WireGuard's endpoint in place, as good as any to begin with.
-    if (!last_good_ && extra_) {
+    // A successor finds an endpoint in place that nobody named: its packets came from there.
+    if (!last_good_ && extra_ && !has(named_, *extra_)) {
         const auto at = std::find_if(order_.begin(), order_.end(),
-                                     [&](const PeerCandidate& c) { return c.endpoint == *in_use; });
-        if (at != order_.end()) current_ = static_cast<std::size_t>(at - order_.begin());
+                                     [&](const PeerCandidate& c) { return c.endpoint == *extra_; });
+        std::rotate(order_.begin(), at, at + 1);
     }
     running_ = true;
+    ++number_;
     since_ = now;
     pause_until_.reset();
     rounds_.reset();
@@ -88,6 +89,7 @@ bool Search::advance(SteadyTime now) {
         if (now < *pause_until_) return false;
         pause_until_.reset();
         order();
+        ++number_;
         current_ = 0;
         since_ = now;
         return true;
@@ -113,7 +115,11 @@ bool Search::go_to(const Endpoint& endpoint, SteadyTime now) {
         return candidate.endpoint == endpoint;
     });
     if (!running_ || pause_until_ || at == order_.end()) return false;
-    current_ = static_cast<std::size_t>(at - order_.begin());
+    const auto current = order_.begin() + static_cast<std::ptrdiff_t>(std::min(current_, order_.size() - 1));
+    if (at > current)
+        std::rotate(current, at, at + 1);
+    else
+        current_ = static_cast<std::size_t>(at - order_.begin());
     since_ = now;
     return true;
 }

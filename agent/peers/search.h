@@ -31,6 +31,7 @@ struct SearchTimes {
     Milliseconds round_most{30000};      // ... and at most
     Milliseconds afresh_interval{2000};  // between two new beginnings with one peer
     Milliseconds half_open{1500};        // a handshake that the peer began is given so long
+    Milliseconds in_vain{30000};         // a search that news start over again and again is fruitless then
 };
 
 struct PeerCandidate {
@@ -73,11 +74,12 @@ public:
     // True if the endpoints are others than before.
     bool set_candidates(const std::vector<PeerCandidate>& candidates);
     bool empty() const { return order_.empty(); }
+    std::size_t size() const { return order_.size(); }
     // Begins with the best; `in_use`: what WireGuard has, to be kept and tried too.
     void start(const std::optional<Endpoint>& in_use, SteadyTime now);
     // True if a new round began.
     bool advance(SteadyTime now);
-    // Goes on with this candidate; false: it is none.
+    // Goes on with this candidate, and then with the one that it interrupts; false: it is none.
     bool go_to(const Endpoint& endpoint, SteadyTime now);
     void stop() { running_ = false; }
     void worked(const Endpoint& endpoint);
@@ -91,6 +93,7 @@ public:
     std::vector<CandidateStatus> describe(const std::optional<Endpoint>& in_use) const;
     std::uint64_t rounds() const { return rounds_done_; }
     std::uint64_t tries() const { return tries_; }
+    std::uint64_t number() const { return number_; }  // of the beginnings of searches and rounds
 
 private:
     void order();
@@ -106,7 +109,7 @@ private:
     std::size_t current_ = 0;
     SteadyTime since_{};
     std::optional<SteadyTime> pause_until_;
-    std::uint64_t rounds_done_ = 0, tries_ = 0;
+    std::uint64_t rounds_done_ = 0, tries_ = 0, number_ = 0;
 };
 
 }  // namespace wglan

@@ -138,6 +138,24 @@ TEST_F(Clones, TellWhatAFirstInitiationCannotReach) {
     EXPECT_THAT(clones.take_incomplete(), IsEmpty());
 }
 
+TEST_F(Clones, AreTriedASecondTimeInEachSearchAndRound) {
+    peer(1, {"198.51.100.1:1", "192.0.2.7:4"});
+    EXPECT_EQ(clones.take_incomplete().size(), 1U);
+    manager.restart_searches(now);  // an address of this host changed, say
+    clones.update_all(manager);
+    EXPECT_EQ(clones.take_incomplete().size(), 1U);
+    clones.update_all(manager);
+    EXPECT_THAT(clones.take_incomplete(), IsEmpty());
+    std::size_t rounds = 0;
+    for (int i = 0; i < 300; ++i) {
+        now += Milliseconds(100);
+        (void)manager.tick(now, 1'700'000'000);
+        clones.update(manager, key(1));
+        rounds += clones.take_incomplete().size();
+    }
+    EXPECT_EQ(rounds, 2U) << "of two candidates, 5.6 s each, and a pause";
+}
+
 TEST_F(Clones, BeginWhereAnInitiationLeavesThisHost) {
     peer(1, {"192.0.2.7:1", "192.0.2.8:2", "198.51.100.1:3", "[2001:db8::7]:4", "[2001:4860::1]:5"});
     const auto carrier = [&](bool other_family, const std::set<std::string>& dead) {

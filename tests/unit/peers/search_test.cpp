@@ -121,6 +121,27 @@ TEST_F(SearchTest, NewCandidatesProvokeAnInitiationAtOnce) {
     EXPECT_EQ(peer.manager.wanted_endpoint(key(2)), at("192.0.2.3:51820"));
 }
 
+TEST(Search, WhoIsPreferredForOnceTakesNobodysTurn) {
+    const SteadyTime start{std::chrono::hours(1)};
+    const SearchTimes times;
+    Search search(Backoff(Seconds(1), Seconds(1), [] { return 0.5; }), times);
+    search.set_candidates({{at("192.0.2.2:1"), CandidateSource::announced, 40},
+                           {at("192.0.2.2:2"), CandidateSource::announced, 30},
+                           {at("192.0.2.2:3"), CandidateSource::announced, 20},
+                           {at("192.0.2.2:4"), CandidateSource::announced, 10}});
+    search.start(std::nullopt, start);
+    EXPECT_EQ(search.wanted(), at("192.0.2.2:1"));
+    SteadyTime now = start + Milliseconds(150);
+    EXPECT_TRUE(search.go_to(at("192.0.2.2:3"), now));
+    EXPECT_FALSE(search.go_to(at("192.0.2.2:9"), now)) << "a stranger";
+    std::vector<std::uint16_t> ports{search.wanted()->port};
+    for (; search.rounds() == 0; now += Milliseconds(100)) {
+        (void)search.advance(now);
+        if (ports.back() != search.wanted()->port) ports.push_back(search.wanted()->port);
+    }
+    EXPECT_EQ(ports, (std::vector<std::uint16_t>{3, 1, 2, 4}));
+}
+
 TEST_F(SearchTest, ANewRecordRestartsTheBackOff) {
     peer.begin();
     peer.look();
