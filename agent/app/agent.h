@@ -19,6 +19,7 @@
 #include "agent/app/handshake_clones.h"
 #include "agent/app/kernel.h"
 #include "agent/app/names.h"
+#include "agent/app/own_record.h"
 #include "agent/app/pace.h"
 #include "agent/app/packet_monitor.h"
 #include "agent/app/reachability.h"
@@ -105,6 +106,7 @@ private:
     void publish(Record record);
     std::map<std::string, Endpoint> observed_by_us() const;
     bool may_tell_observed();
+    bool look_again();
     void merge();
     OwnClaims own_claims() const;
     std::set<std::string> names_in_use() const;
@@ -210,7 +212,7 @@ private:
     MergeResult merged_;
     Observed observed_;
     Record own_record_;  // as last published
-    SteadyTime observed_told_{};
+    NewsPace news_pace_;
     std::uint64_t sequence_ = 0;
     std::map<PublicKey, bool> adopted_up_;  // peers that a predecessor's maps call up or down
 

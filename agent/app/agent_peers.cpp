@@ -15,6 +15,10 @@ constexpr Milliseconds kProbeTick{50};
 constexpr int kCachedBase = 55;  // where it was last reached is the best guess of all
 constexpr std::size_t kMostLogged = 20;
 
+std::pair<UnixTime, std::uint32_t> handshake_of(const WgObservedPeer& peer) {
+    return {peer.stats.last_handshake, peer.stats.last_handshake_ns};
+}
+
 }  // namespace
 
 void Agent::open_probes() {
@@ -89,15 +93,29 @@ void Agent::send_probes() {
             spdlog::debug("{}", sent.error().message());
 }
 
+// Handshakes succeed between two looks, and most of all while peers are looked for: what is done to a peer's
+// endpoint or session must not undo one. True if a state or endpoint changed.
+bool Agent::look_again() {
+    auto device = wireguard_->dump();
+    if (!device) return false;  // the next look complains
+    observe_device(std::move(*device));
+    return tick_peers();
+}
+
 // A dead session is dropped with its peer; the peer that takes its place initiates at once.
 void Agent::begin_afresh(const std::vector<PublicKey>& keys) {
     if (keys.empty() || !observed_.wireguard) return;
+    const auto device = wireguard_->dump();
     std::vector<WgObservedPeer>& there = observed_.wireguard->peers;
     std::vector<WgPeerChange> removals;
     for (const PublicKey& key : keys) {
-        const auto at = std::find_if(there.begin(), there.end(),
-                                     [&](const WgObservedPeer& peer) { return peer.peer.key == key; });
+        const auto is_it = [&](const WgObservedPeer& peer) { return peer.peer.key == key; };
+        const auto at = std::find_if(there.begin(), there.end(), is_it);
         if (at == there.end()) continue;
+        if (device) {
+            const auto now = std::find_if(device->peers.begin(), device->peers.end(), is_it);
+            if (now != device->peers.end() && handshake_of(*now) != handshake_of(*at)) continue;
+        }
         WgPeerChange change;
         change.kind = WgPeerChange::Kind::remove;
         change.key = key;

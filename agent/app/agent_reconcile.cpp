@@ -16,7 +16,6 @@ namespace {
 
 constexpr Milliseconds kDebounce{5};
 constexpr std::size_t kLoggedLines = 40;
-constexpr Seconds kObservedInterval{10};
 
 // Until every source has told all it knows, nothing goes because nobody named it yet.
 Plan without_removals(Plan plan) {
@@ -36,6 +35,17 @@ Plan without_removals(Plan plan) {
         kept.push_back(std::move(step));
     }
     return kept;
+}
+
+// Of peers that are in the device.
+bool moves_endpoints(const Plan& plan) {
+    return std::any_of(plan.begin(), plan.end(), [](const Step& one) {
+        const auto* peers = std::get_if<step::ChangePeers>(&one);
+        return peers != nullptr &&
+               std::any_of(peers->changes.begin(), peers->changes.end(), [](const WgPeerChange& change) {
+                   return change.kind == WgPeerChange::Kind::update && change.endpoint;
+               });
+    });
 }
 
 bool same_content(Record a, Record b) {
@@ -96,7 +106,7 @@ void Agent::refresh_record() {
     const bool news = tells_more(seen, own_record_.observed);
     if (same_content(record, own_record_) && !(news && may_tell_observed())) return;
     record.observed = seen;
-    if (news) observed_told_ = system_clock().now();
+    if (news) news_pace_.told(system_clock().now());
     publish(std::move(record));
 }
 
@@ -109,12 +119,10 @@ std::map<std::string, Endpoint> Agent::observed_by_us() const {
         [this](const HostPort& where) { return names_.endpoints(where); });
 }
 
-// A record wakes every member: peers that roam all the time must not make it a stream.
 bool Agent::may_tell_observed() {
-    const auto since = system_clock().now() - observed_told_;
-    if (observed_told_ == SteadyTime{} || since >= kObservedInterval) return true;
-    observed_timer_.expires_after(std::chrono::duration_cast<Milliseconds>(kObservedInterval - since) +
-                                  Milliseconds(1));
+    const auto rest = news_pace_.next() - system_clock().now();
+    if (rest <= SteadyTime::duration{}) return true;
+    observed_timer_.expires_after(std::chrono::duration_cast<Milliseconds>(rest) + Milliseconds(1));
     observed_timer_.async_wait([this](const boost::system::error_code& error) {
         if (!error && !stopped_) mark_dirty();
     });
@@ -274,6 +282,7 @@ bool Agent::reconcile_one() {
             if (manager_.other_at(steered.endpoint.address, touched->key)) return false;
     Observed part = part_of(observed_, before, after);
     const Plan plan = diff(after, part);
+    if (moves_endpoints(plan)) return false;  // not before another look
     merge_dirty_ = one_put_ = false;
     if (manager_.searching()) poll_later();
     look_at_routes_later();
@@ -314,9 +323,15 @@ void Agent::reconcile_all() {
         }
     }
     if (merge_dirty_ || one_put_) merge();
-    const Desired wanted = desired(merged_.peers);
-    note_capacity(wanted);
+    Desired wanted = desired(merged_.peers);
     Plan plan = diff(wanted, observed_);
+    if (moves_endpoints(plan) && look_again()) {
+        wanted = desired(merged_.peers);
+        plan = diff(wanted, observed_);
+        merge_dirty_ = true;  // who is up decides who owns what
+        mark_dirty();
+    }
+    note_capacity(wanted);
     const bool all_known = knowledge_complete();
     if (!all_known) plan = without_removals(std::move(plan));
     first_reconcile_done_ = true;

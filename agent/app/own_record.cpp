@@ -20,6 +20,10 @@ bool endpoint_allowed(const std::vector<EndpointFilter>& filters, const IpAddres
 
 namespace {
 
+constexpr Seconds kNewsInterval{10};
+constexpr Seconds kNewsGap{1};  // what comes within it goes together
+constexpr int kNewsAtOnce = 4;
+
 // Readers refuse a record whole that claims what never leaves a host or link.
 bool usable(const Prefix& prefix) {
     const IpAddress& a = prefix.address();
@@ -64,11 +68,13 @@ std::map<std::string, Endpoint> observed_endpoints(
         const auto endpoint = peer.agentless ? std::nullopt : in_use(peer.public_key);
         if (!endpoint || !endpoint->address.is_global_unicast() || observed.size() >= kMostObservedByUs)
             continue;
-        // What other members say counts for nothing: two of them would take turns in keeping silent.
+        // What other members say counts for nothing: two of them would take turns in keeping silent. What a
+        // discovery service saw is an address alone, the port a guess.
         const bool told =
             std::any_of(peer.candidates.begin(), peer.candidates.end(), [&](const Candidate& candidate) {
                 const auto all = known(candidate.where);
                 return candidate.source != CandidateSource::peers &&
+                       candidate.source != CandidateSource::observed &&
                        std::find(all.begin(), all.end(), *endpoint) != all.end();
             });
         if (!told) observed.emplace(to_string(peer.public_key), *endpoint);
@@ -82,6 +88,11 @@ bool tells_more(const std::map<std::string, Endpoint>& observed,
         const auto known = told.find(item.first);
         return known == told.end() || known->second != item.second;
     });
+}
+
+void NewsPace::told(SteadyTime now) {
+    whole_ = std::max(whole_, now) + kNewsInterval;
+    next_ = std::max(now + kNewsGap, whole_ - (kNewsAtOnce - 1) * kNewsInterval);
 }
 
 Record build_own_record(const Config& config, const HostFacts& facts, const PublicKey& public_key,

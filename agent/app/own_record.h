@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "agent/app/facts.h"
+#include "agent/base/clock.h"
 #include "agent/model/peer.h"
 #include "agent/model/record.h"
 #include "config/config.h"
@@ -20,14 +21,28 @@ namespace wglan {
 Record build_own_record(const Config& config, const HostFacts& facts, const PublicKey& public_key,
                         const IdentityKey& identity, const IpAddress& overlay, std::uint16_t listen_port);
 
-// Where this node reaches peers at endpoints that nobody announces (behind a NAT, say), for others to try;
-// at most kMostObservedByUs. `in_use`: the endpoint of a peer that is alive. `known`: those of a candidate.
+// Where this node reaches peers at endpoints that they don't announce (behind a NAT, say), for others to try
+// and for them to know; at most kMostObservedByUs. `in_use`: the endpoint of a peer that is alive. `known`:
+// those of a candidate.
 inline constexpr std::size_t kMostObservedByUs = 128;  // some 10 KiB of a record's 16
 std::map<std::string, Endpoint> observed_endpoints(
     const std::vector<Peer>& peers, const std::function<std::optional<Endpoint>(const PublicKey&)>& in_use,
     const std::function<std::vector<Endpoint>(const HostPort&)>& known);
 // True if it says something that `told` doesn't; what is missing is no news.
 bool tells_more(const std::map<std::string, Endpoint>& observed, const std::map<std::string, Endpoint>& told);
+
+// When such news may be told: at once, but a few in quick succession at most, and one in 10 s in the long
+// run. A record wakes every member, and peers that roam all the time must not make it a stream. (The generic
+// cell rate algorithm.)
+class NewsPace {
+public:
+    SteadyTime next() const { return next_; }  // in the past: now
+    void told(SteadyTime now);
+
+private:
+    SteadyTime whole_{};  // when nothing told before counts any more
+    SteadyTime next_{};
+};
 
 // What the operator has to mend: forwarding that is off although this node announces what it would have
 // to forward, and no uplink at all; empty = nothing.

@@ -44,8 +44,10 @@ TEST_F(ObservedEndpoints, AreThoseThatNobodyAnnounces) {
     add(5, "[fe80::5]:51820");     // of use to nobody else
     add(6, "203.0.113.5:1").candidates = {{where("node.example:1"), CandidateSource::announced}};
     add(7, "198.51.100.8:1").agentless = true;
+    // Its address is known, and its port was a guess.
     add(8, "198.51.100.9:51820").candidates = {{where("198.51.100.9:51820"), CandidateSource::observed}};
-    EXPECT_EQ(run(), (std::map<std::string, Endpoint>{{to_string(key(3)), at("198.51.100.7:40001")}}));
+    EXPECT_EQ(run(), (std::map<std::string, Endpoint>{{to_string(key(3)), at("198.51.100.7:40001")},
+                                                      {to_string(key(8)), at("198.51.100.9:51820")}}));
 }
 
 TEST_F(ObservedEndpoints, WhatOtherMembersSayIsNotAnnounced) {
@@ -67,6 +69,35 @@ TEST(TellsMore, OnlyNewOrOtherEndpointsAreNews) {
     EXPECT_TRUE(tells_more(both, one));
     EXPECT_FALSE(tells_more(one, both)) << "what is gone is no news";
     EXPECT_FALSE(tells_more({}, one));
+}
+
+// When news is told that comes all the time, in seconds.
+std::vector<int> told_times(NewsPace& pace, SteadyTime start, int seconds) {
+    std::vector<int> times;
+    for (int at = 0; at < seconds; ++at) {
+        const SteadyTime now = start + Seconds(at);
+        if (pace.next() > now) continue;
+        pace.told(now);
+        times.push_back(at);
+    }
+    return times;
+}
+
+TEST(NewsPace, IsFourInQuickSuccessionAndThenOneInTenSeconds) {
+    NewsPace pace;
+    const SteadyTime start{std::chrono::hours(1)};
+    EXPECT_EQ(told_times(pace, start, 45), (std::vector<int>{0, 1, 2, 3, 10, 20, 30, 40}));
+    EXPECT_EQ(told_times(pace, start + Seconds(60), 25), (std::vector<int>{0, 1, 10, 20}))
+        << "what wasn't told since is saved up";
+    EXPECT_EQ(told_times(pace, start + Seconds(600), 12), (std::vector<int>{0, 1, 2, 3, 10}));
+}
+
+TEST(NewsPace, LetsWhatComesWithinASecondGoTogether) {
+    NewsPace pace;
+    const SteadyTime start{std::chrono::hours(1)};
+    EXPECT_LE(pace.next(), start);
+    pace.told(start);
+    EXPECT_EQ(pace.next(), start + Seconds(1));
 }
 
 }  // namespace
