@@ -112,6 +112,7 @@ private:
     std::set<std::string> names_in_use() const;
     Desired desired(const std::vector<Peer>& peers);
     bool knowledge_complete() const;
+    bool services_heard() const;
     // Applies the plan; true if all of it was done.
     bool carry_out(const Plan& plan, Kernel::Outcome& outcome);
     void note_attachments(const Desired& desired, const std::vector<Attachment>& attached);

@@ -215,6 +215,7 @@ PeerInput Agent::peer_input(const Peer& peer) const {
     // Whatever runs there: two agents may know each other by static entries alone.
     input.yields = peer.public_key < identity_.public_key;
     input.was_up = adopted_up_.contains(peer.public_key);
+    input.announced = peer.announced;
     return input;
 }
 

@@ -188,6 +188,8 @@ void Agent::merge() {
         if (!std::binary_search(before.begin(), before.end(), refusal))
             spdlog::warn("refused {} of {}: {}", refusal.prefix, refusal.peer, refusal.reason);
     const auto known = manager_.keys();
+    manager_.set_services_heard(services_heard());
+    manager_.set_own_seen(seen_behind_nat(merged_.seen_of_us, facts_.all_addresses));
     manager_.set_peers(peer_inputs(), now);
     // New ones may be in the device already. To the others an old dump would say that nothing came since.
     if (observed_.wireguard && manager_.keys() != known) observe_peers(*observed_.wireguard);
@@ -217,6 +219,13 @@ std::set<Prefix> Agent::routed_prefixes() const {
         for (const OwnedPrefix& owned : peer.prefixes)
             if (owned.cls == PrefixClass::pod || owned.cls == PrefixClass::extra) routed.insert(owned.prefix);
     return routed;
+}
+
+bool Agent::services_heard() const {
+    const auto all = sources_ ? sources_->statuses() : std::vector<SourceStatus>{};
+    return std::any_of(all.begin(), all.end(), [](const SourceStatus& source) {
+        return source.name.starts_with("service:") && source.state == SourceState::synced;
+    });
 }
 
 bool Agent::knowledge_complete() const { return sources_ && sources_->complete(); }

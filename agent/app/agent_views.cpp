@@ -32,6 +32,7 @@ std::vector<PeerView> Agent::peer_views() const {
         const PeerStatus status = manager_.status(peer.public_key).value_or(PeerStatus{});
         view.state = status.state;
         view.reason = status.reason;
+        view.needs_relay = status.needs_relay;
         view.endpoint = status.endpoint;
         view.last_handshake = status.last_handshake;
         view.rx_bytes = status.rx_bytes;

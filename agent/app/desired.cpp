@@ -175,7 +175,7 @@ private:
         SteerPeer steer;
         steer.id = id;
         steer.key = peer.public_key;
-        steer.state = in_.manager.state(peer.public_key);
+        steer.state = in_.manager.steering_state(peer.public_key);
         steer.when_unknown = config_.peers.when_unknown;
         steer.when_down = config_.peers.when_down;
         steer.name = peer.name.substr(0, 31);
@@ -183,7 +183,7 @@ private:
         const auto in_use = in_.manager.endpoint_in_use(peer.public_key);
         roamed_to_ = in_use ? std::optional(in_use->address) : std::nullopt;
         for (const OwnedPrefix& owned : peer.prefixes)
-            steer_prefix(owned, id, bypassed(in_.manager.state(peer.public_key)));
+            steer_prefix(owned, id, bypassed(in_.manager.steering_state(peer.public_key)));
         if (in_use) outer_endpoint(*in_use);
         for (const Endpoint& endpoint : in_.endpoints(peer)) outer_endpoint(endpoint);
     }

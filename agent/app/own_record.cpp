@@ -2,6 +2,7 @@
 #include "agent/app/own_record.h"
 
 #include <algorithm>
+#include <iterator>
 
 namespace wglan {
 
@@ -80,6 +81,14 @@ std::map<std::string, Endpoint> observed_endpoints(
         if (!told) observed.emplace(to_string(peer.public_key), *endpoint);
     }
     return observed;
+}
+
+std::vector<Endpoint> seen_behind_nat(const std::vector<Endpoint>& seen, const std::vector<IpAddress>& own) {
+    std::vector<Endpoint> foreign;
+    std::copy_if(seen.begin(), seen.end(), std::back_inserter(foreign), [&](const Endpoint& endpoint) {
+        return std::find(own.begin(), own.end(), endpoint.address) == own.end();
+    });
+    return foreign;
 }
 
 bool tells_more(const std::map<std::string, Endpoint>& observed,

@@ -28,6 +28,8 @@ inline constexpr std::size_t kMostObservedByUs = 128;  // some 10 KiB of a recor
 std::map<std::string, Endpoint> observed_endpoints(
     const std::vector<Peer>& peers, const std::function<std::optional<Endpoint>(const PublicKey&)>& in_use,
     const std::function<std::vector<Endpoint>(const HostPort&)>& known);
+// Of where others see this node, what isn't an address of its own: it is behind a NAT.
+std::vector<Endpoint> seen_behind_nat(const std::vector<Endpoint>& seen, const std::vector<IpAddress>& own);
 // True if it says something that `told` doesn't; what is missing is no news.
 bool tells_more(const std::map<std::string, Endpoint>& observed, const std::map<std::string, Endpoint>& told);
 

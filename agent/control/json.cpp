@@ -158,6 +158,7 @@ Json to_json(const PeerView& view, UnixTime now) {
             {"reason", view.reason},
             {"endpoint", view.endpoint ? view.endpoint->to_string() : ""},
             {"path", view.path},
+            {"needsRelay", view.needs_relay},
             {"candidates", candidates_json(view.candidates)},
             {"lastHandshake", rfc3339(view.last_handshake)},
             {"handshakeAgeSeconds",

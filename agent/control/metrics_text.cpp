@@ -68,6 +68,10 @@ void add_peers(Families& out, const std::vector<PeerView>& peers) {
     out.gauge("wglan_peers", "Peers by state.");
     for (const auto& [state, count] : states) out.sample(count, {{"state", std::string(to_string(state))}});
 
+    out.gauge("wglan_peers_needing_relay", "Peers that live, and to which no direct path was found.");
+    out.sample(static_cast<std::uint64_t>(
+        std::count_if(peers.begin(), peers.end(), [](const PeerView& peer) { return peer.needs_relay; })));
+
     out.gauge("wglan_peer_last_handshake_seconds", "Unix time of the last handshake, 0 = never.");
     for (const auto& peer : peers)
         out.sample(static_cast<double>(peer.last_handshake), {{"peer", peer.name}});

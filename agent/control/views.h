@@ -52,6 +52,7 @@ struct PeerView {
     std::string reason;                     // why it is in that state, one phrase
     std::optional<Endpoint> endpoint;       // what WireGuard sends to now
     std::string path = "direct";            // "direct" or "relay:NAME"
+    bool needs_relay = false;               // it lives, and no direct path to it was found
     std::vector<CandidateView> candidates;  // best first
     UnixTime last_handshake = 0;            // 0 = never
     std::optional<double> rtt_ms, min_rtt_ms;

@@ -55,6 +55,8 @@ struct Peer {
     std::optional<std::uint16_t> keepalive_s;  // overrides peers.keepaliveSeconds
     std::string preshared_key_file;
     bool agentless = false;  // static: judged by handshakes alone
+    // A discovery service names it now; that ends two minutes after its agent's last word.
+    bool announced = false;
     bool operator==(const Peer&) const = default;
 };
 

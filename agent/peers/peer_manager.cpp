@@ -270,6 +270,7 @@ bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
     } else if (entry.search.advance(now)) {
         entry.wants_afresh = now;
     }
+    note_in_vain(entry, now);
     if (entry.wants_afresh && entry.in_device && (!entry.search.empty() || life.ever_up())) {
         const bool rested = !entry.last_afresh || now - *entry.last_afresh >= times_.search.afresh_interval;
         // What it has begun may be about to succeed.
@@ -281,6 +282,35 @@ bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
     const auto wanted = entry.search.wanted();
     if (before != life.state()) last_change_ = now;
     return changed || before != life.state() || (wanted && wanted != wanted_before);
+}
+
+void PeerManager::note_in_vain(Entry& entry, SteadyTime now) {
+    if (entry.life.alive() || entry.search.empty()) {
+        entry.looked_for_since.reset();
+        entry.in_vain = entry.records_tell = false;
+        return;
+    }
+    if (!entry.looked_for_since) {
+        entry.looked_for_since = now;
+        entry.rounds_before = entry.search.rounds();
+    }
+    const bool whole_round = entry.search.rounds() != entry.rounds_before;
+    if (!whole_round && now - *entry.looked_for_since < times_.search.in_vain) return;
+    entry.in_vain = true;
+    // One that was up just now may have died since its agent's last word.
+    entry.records_tell =
+        !entry.life.ever_up() || now - *entry.looked_for_since >= times_.search.record_lifetime;
+    if (entry.life.state() == PeerState::unknown) entry.life.declare_down(no_path(entry).reason, now);
+}
+
+NoPath PeerManager::no_path(const Entry& entry) const {
+    NoPathFacts facts;
+    facts.endpoints = entry.search.size();
+    facts.own_seen = own_seen_;
+    facts.announced = entry.input.announced && services_heard_ && entry.records_tell;
+    for (const PeerCandidate& candidate : entry.input.candidates)
+        if (candidate.source == CandidateSource::peers) facts.peer_seen.push_back(candidate.endpoint);
+    return explain_no_path(facts);
 }
 
 std::vector<PublicKey> PeerManager::tick(SteadyTime now, UnixTime unix_now) {
@@ -335,6 +365,11 @@ bool PeerManager::alive(const PublicKey& key) const {
     return it != peers_.end() && it->second.life.alive();
 }
 
+PeerState PeerManager::steering_state(const PublicKey& key) const {
+    const auto it = peers_.find(key);
+    return it == peers_.end() || !it->second.life.ever_up() ? PeerState::unknown : it->second.life.state();
+}
+
 std::uint64_t PeerManager::search_number(const PublicKey& key) const {
     const auto it = peers_.find(key);
     return it == peers_.end() ? 0 : it->second.search.number();
@@ -375,6 +410,11 @@ std::optional<PeerStatus> PeerManager::status(const PublicKey& key) const {
     PeerStatus status = entry.status;
     status.state = entry.life.state();
     status.reason = entry.life.reason();
+    if (entry.in_vain) {
+        const NoPath known = no_path(entry);  // more than when it was called down
+        status.reason = entry.life.ever_up() ? status.reason + "; " + known.reason : known.reason;
+        status.needs_relay = known.needs_relay;
+    }
     status.next_try = entry.search.next_try();
     status.sweep_tries = entry.search.tries();
     status.sweep_rounds = entry.search.rounds();

@@ -18,6 +18,7 @@
 #include "agent/model/peer.h"
 #include "agent/model/wireguard.h"
 #include "agent/peers/liveness.h"
+#include "agent/peers/no_path.h"
 #include "agent/peers/search.h"
 
 namespace wglan {
@@ -37,13 +38,15 @@ struct PeerInput {
     // Two that initiate at once both end as responders, and try again 5 s later: the one with the higher
     // key gives the other a moment.
     bool yields = false;
-    bool was_up = false;  // a predecessor saw it up: not `unknown` any more
+    bool was_up = false;     // a predecessor saw it up: not `unknown` any more
+    bool announced = false;  // a discovery service names it, so its agent was heard of in the last minutes
     bool operator==(const PeerInput&) const = default;
 };
 
 struct PeerStatus {
     PeerState state = PeerState::unknown;
     std::string reason;
+    bool needs_relay = false;          // it lives, and no direct path was found
     std::optional<Endpoint> endpoint;  // the one WireGuard uses
     UnixTime last_handshake = 0;       // of all time: the device forgets it with the session
     std::uint64_t rx_bytes = 0, tx_bytes = 0;
@@ -86,6 +89,11 @@ public:
     // False where no probe can be sent: handshakes and keepalives have to do.
     void set_probing(bool possible);
 
+    // Parts of why a peer isn't reached: where other members reach this node, if it is behind a NAT, and
+    // whether what services say of peers is what they say now.
+    void set_own_seen(std::vector<Endpoint> seen) { own_seen_ = std::move(seen); }
+    void set_services_heard(bool heard) { services_heard_ = heard; }
+
     // The whole set. A peer whose candidates changed starts over with them, unless it is alive.
     void set_peers(const std::vector<PeerInput>& peers, SteadyTime now);
     // One peer of the set, or one more.
@@ -114,6 +122,9 @@ public:
     std::vector<PublicKey> keys() const;
     PeerState state(const PublicKey& key) const;  // unknown for strangers
     bool alive(const PublicKey& key) const;       // up or degraded
+    // What decides about packets for it: one that never was up stays `unknown`, however long it is looked
+    // for.
+    PeerState steering_state(const PublicKey& key) const;
     // Another number when its search starts over, or a round of it.
     std::uint64_t search_number(const PublicKey& key) const;
     // True while this side shall not initiate (see PeerInput::yields): no keepalive yet.
@@ -150,7 +161,11 @@ private:
         std::optional<SteadyTime> last_afresh, rx_at;
         std::uint64_t rx_before = 0, tx_before = 0;  // of the device's counters before they were reset
         std::uint64_t rx_seen = 0, tx_seen = 0;
-        SteadyTime due{};  // nothing to do before
+        std::optional<SteadyTime> looked_for_since;
+        std::uint64_t rounds_before = 0;  // of its search, then
+        bool in_vain = false;             // a whole round went by without an answer
+        bool records_tell = false;        // its record would be gone by now if it had died
+        SteadyTime due{};                 // nothing to do before
         bool in_device = false;
         bool changed = false;  // since the last tick
     };
@@ -169,6 +184,8 @@ private:
     void take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now);
     bool replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence) const;
     bool step(Entry& entry, SteadyTime now, UnixTime unix_now);
+    void note_in_vain(Entry& entry, SteadyTime now);
+    NoPath no_path(const Entry& entry) const;
     void send_probe(Entry& entry, SteadyTime now);
     void forget_probes(SteadyTime now);
     void note_stall(SteadyTime now);
@@ -178,6 +195,8 @@ private:
     PeerTimes times_;
     bool probing_ = false;
     std::map<PublicKey, Entry> peers_;
+    std::vector<Endpoint> own_seen_;
+    bool services_heard_ = false;
     PeerTotals gone_;  // of peers that are no longer there
     std::vector<Probe> probes_;
     std::vector<PublicKey> afresh_;

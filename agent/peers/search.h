@@ -25,13 +25,14 @@ namespace wglan {
 inline constexpr std::size_t kMaxCloneTargets = 8;
 
 struct SearchTimes {
-    Milliseconds candidate_time{5600};   // REKEY_TIMEOUT + its jitter of 333 ms, and a round trip
-    Milliseconds yield_time{400};        // what the higher key waits before it initiates
-    Milliseconds round_first{1000};      // pause after the first fruitless round ...
-    Milliseconds round_most{30000};      // ... and at most
-    Milliseconds afresh_interval{2000};  // between two new beginnings with one peer
-    Milliseconds half_open{1500};        // a handshake that the peer began is given so long
-    Milliseconds in_vain{30000};         // a search that news start over again and again is fruitless then
+    Milliseconds candidate_time{5600};     // REKEY_TIMEOUT + its jitter of 333 ms, and a round trip
+    Milliseconds yield_time{400};          // what the higher key waits before it initiates
+    Milliseconds round_first{1000};        // pause after the first fruitless round ...
+    Milliseconds round_most{30000};        // ... and at most
+    Milliseconds afresh_interval{2000};    // between two new beginnings with one peer
+    Milliseconds half_open{1500};          // a handshake that the peer began is given so long
+    Milliseconds record_lifetime{130000};  // after an agent's last word, and some
+    Milliseconds in_vain{30000};           // a search that news start over again and again is fruitless then
 };
 
 struct PeerCandidate {

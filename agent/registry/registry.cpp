@@ -233,6 +233,8 @@ void Registry::add_node(Draft& draft, const Node& node) {
     draft.peer.public_key = record.public_key;
     draft.peer.version = std::max(draft.peer.version, record.sequence);
     if (draft.peer.name.empty() || record.identity.is_zero()) draft.peer.name = record.name;
+    for (const auto& [source, entry] : node)
+        if (entry.said.kind == SourceKind::service && !entry.absent_since) draft.peer.announced = true;
     // What the cache remembers comes last: a claim is named after who confirms it now.
     for (const bool cached : {false, true})
         for (const auto& [source, entry] : node) {
@@ -327,6 +329,7 @@ MergeResult Registry::merge(const OwnClaims& own, const Liveness& liveness, Stea
     settle_names(all, own, liveness, ownership_.names, result);
     settle_prefixes(all, policy_, own, liveness, ownership_.prefixes, result);
     gather_seen_by_peers(own);
+    result.seen_of_us = seen_by_peers(own.public_key);
     for (Draft& draft : all)
         draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed,
                                                  seen_by_peers(draft.peer.public_key), own);

@@ -66,6 +66,7 @@ using Liveness = std::function<PeerState(const PublicKey&)>;
 struct MergeResult {
     std::vector<Peer> peers;                // sorted by name
     std::vector<Refusal> refused;           // sorted
+    std::vector<Endpoint> seen_of_us;       // where other members say that they reach this node
     bool own_address_taken = false;         // a lower key holds our overlay address: derive another
     std::optional<SteadyTime> next_expiry;  // when a merge would forget somebody
 };

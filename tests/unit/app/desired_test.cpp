@@ -107,6 +107,14 @@ TEST_F(DesiredTest, ABypassedPeerHasNoRoutes) {
     EXPECT_TRUE(build().routes.contains({net("10.244.2.0/24"), RouteType::unicast}));
 }
 
+TEST_F(DesiredTest, WhatGoesToAPeerThatNeverWasUpFollowsWhenUnknown) {
+    for (int i = 0; i < 600; ++i) manager.tick(SteadyTime{} + Seconds(10) + Milliseconds(100 * i), 1000);
+    ASSERT_EQ(manager.state(key(2)), PeerState::down) << "to people";
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.steer_peers.begin()->second.state, PeerState::unknown) << "to the programs";
+    EXPECT_FALSE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unreachable}));
+}
+
 TEST_F(DesiredTest, APeerThatIsLookedForHasAKeepalive) {
     config.peers.keepalive_s = 0;
     EXPECT_EQ(build().peers.at(key(2)).keepalive_s, 25);

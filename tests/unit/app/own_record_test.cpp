@@ -100,5 +100,13 @@ TEST(NewsPace, LetsWhatComesWithinASecondGoTogether) {
     EXPECT_EQ(pace.next(), start + Seconds(1));
 }
 
+TEST(SeenBehindNat, OwnAddressesAreNoNat) {
+    const std::vector<IpAddress> own{at("192.0.2.1:1").address, at("[2001:db8::1]:1").address};
+    EXPECT_EQ(
+        seen_behind_nat({at("192.0.2.1:40000"), at("198.51.100.1:51820"), at("[2001:db8::1]:51820")}, own),
+        std::vector<Endpoint>{at("198.51.100.1:51820")});
+    EXPECT_TRUE(seen_behind_nat({}, own).empty());
+}
+
 }  // namespace
 }  // namespace wglan

@@ -22,7 +22,7 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
          "interface":"wglan0","listenPort":51820,"mtu":1420,"backend":"kernel","keyAgeSeconds":7200},
  "sources":[{"name":"static","state":"synced","records":1,"lastSync":"2027-01-15T07:56:50Z","lastError":""}],
  "peers":[{"name":"node2","publicKey":"AgICAgICAgICAgICAgICAgICAgICAgICAgICAgICAgI=","address":"200:1001::2",
-           "state":"up","reason":"handshake 12s ago","endpoint":"192.0.2.2:51820","path":"direct",
+           "state":"up","reason":"handshake 12s ago","endpoint":"192.0.2.2:51820","path":"direct","needsRelay":false,
            "candidates":[{"endpoint":"192.0.2.2:51820","source":"roamed","result":"handshake","score":1.0,"rttMs":0.42,
                           "nextTrySeconds":null}],
            "lastHandshake":"2027-01-15T07:59:48Z","handshakeAgeSeconds":12,"rttMs":0.42,

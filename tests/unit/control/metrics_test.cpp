@@ -25,6 +25,7 @@ TEST(Metrics, HasEveryNameThatIsPromised) {
                       "wglan_peers{state=\"unknown\"} 0",
                       "wglan_peers{state=\"degraded\"} 0",
                       "wglan_peers{state=\"quarantined\"} 0",
+                      "wglan_peers_needing_relay 0",
                       "wglan_peer_last_handshake_seconds{peer=\"node2\"} 1799999988",
                       "wglan_peer_receive_bytes_total{peer=\"node2\"} 1258291",
                       "wglan_peer_transmit_bytes_total{peer=\"node2\"} 2048",
@@ -57,6 +58,9 @@ TEST(Metrics, HasEveryNameThatIsPromised) {
                       "# TYPE wglan_steered_packets_total counter",
                       "# TYPE wglan_reconcile_duration_seconds histogram"})
         EXPECT_TRUE(lines.contains(line)) << line;
+    auto view = test::FakeControl().metrics();
+    view.peers.at(0).needs_relay = true;
+    EXPECT_TRUE(lines_of(metrics_text(view)).contains("wglan_peers_needing_relay 1"));
     // Not measured is not zero.
     for (const auto& line : lines) EXPECT_FALSE(line.starts_with("wglan_peer_rtt_seconds{peer=\"node3\"}"));
 }

@@ -337,6 +337,18 @@ TEST_F(RegistryTest, OneOfTwoSourcesIsEnough) {
     EXPECT_EQ(result.peers[0].sources.size(), 2U);
 }
 
+TEST_F(RegistryTest, APeerIsAnnouncedWhileAServiceNamesIt) {
+    registry.put(said(node(2), SourceKind::cache, "cache"), now);
+    EXPECT_FALSE(find(merge(), "node2")->announced) << "a memory";
+    registry.put(said(node(2), SourceKind::service, "service:a"), now);
+    registry.put(said(node(2, 2), SourceKind::service, "service:b"), now);
+    EXPECT_TRUE(find(merge(), "node2")->announced);
+    registry.gone("service:b", identity(2), now);
+    EXPECT_TRUE(find(merge(), "node2")->announced) << "be it with an older record";
+    registry.gone("service:a", identity(2), now);
+    EXPECT_FALSE(find(merge(), "node2")->announced);
+}
+
 TEST_F(RegistryTest, ATombstoneRemovesAtOnceAndKeepsOlderRecordsOut) {
     put(node(2, 7));
     up = {key(2)};
@@ -442,6 +454,7 @@ TEST_F(RegistryTest, WhatOtherMembersSeeIsACandidate) {
     EXPECT_EQ(found[2].where.to_string(), rare.to_string());
     EXPECT_GT(found[0].base, found[1].base);
     EXPECT_EQ(find(result, "node3")->candidates.size(), 1U) << "nobody is a witness of himself";
+    EXPECT_EQ(result.seen_of_us, std::vector<Endpoint>{seen}) << "of ourselves too";
 }
 
 TEST_F(RegistryTest, WitnessesAreBounded) {

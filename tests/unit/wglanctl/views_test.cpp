@@ -179,6 +179,11 @@ TEST(PeerView, ShowsWhenOneThatIsDownIsTriedAgain) {
     std::string text = render_peer(status_json()["peers"][1], {});
     EXPECT_NE(text.find("State       down: no handshake since 5m0s\n"), std::string::npos) << text;
     EXPECT_NE(text.find("Next try    in 4s\n"), std::string::npos) << text;
+    EXPECT_EQ(text.find("Relay"), std::string::npos) << text;
+    auto peer = status_json()["peers"][1];
+    peer["needsRelay"] = true;
+    text = render_peer(peer, {});
+    EXPECT_NE(text.find("Relay       needed: no direct path was found\n"), std::string::npos) << text;
 }
 
 TEST(RoutesView, ShowsPrefixesAndRefusedClaims) {

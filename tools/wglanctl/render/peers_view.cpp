@@ -115,6 +115,7 @@ std::string render_peer(const Json& peer, const Style& style) {
     fields.add("Endpoint", fmt::format("{}, {}, changed {}", or_dash(text_at(peer, {"endpoint"})),
                                        or_dash(text_at(peer, {"path"})),
                                        plural(count_at(peer, {"endpointChanges"}), "time")));
+    if (at(peer, {"needsRelay"}) == true) fields.add("Relay", "needed: no direct path was found");
     std::string when = text_at(peer, {"lastHandshake"});
     fields.add("Handshake",
                when.empty() ? "never" : age_at(peer, {"handshakeAgeSeconds"}) + " (" + when + ")");

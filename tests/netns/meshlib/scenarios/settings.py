@@ -66,6 +66,27 @@ def unknown_peers_bypass(mesh: Mesh) -> None:
     check(answered == 3 and not foreign, f"{answered} pings answered; in clear: {foreign}")
 
 
+@scenario(start=False)
+def peers_that_never_were_up_bypass_though_down(mesh: Mesh) -> None:
+    """Looked for in vain a peer is called down, with the reason: what goes to it isn't dropped for that."""
+    one, two = mesh.nodes
+    block_wireguard(two)
+    one.agent_start()
+    two.agent_start()
+    took = eventually(
+        lambda: mesh.peer_state(one, "node2") == "down", "node2 isn't given up", timeout=40, step=0.5
+    )
+    reason = str((mesh.peer(one, "node2") or {})["reason"])
+    print(f"given up after {took:.1f} s: {reason}")
+    check("no answer from any of 2 endpoints" in reason, f"the reason is {reason!r}")
+    check("its agent runs" in reason and (mesh.peer(one, "node2") or {})["needsRelay"] is True, reason)
+    answered, foreign = foreign_after_ping(mesh, one, two.addresses.ipv4, "vain")
+    check(answered == 3 and foreign != [], f"{answered} pings answered; in clear: {foreign}")
+    two.run("nft", "delete", "table", "inet", "wglantest")
+    took = eventually(lambda: mesh.peer_state(one, "node2") == "up", "node2 isn't up", timeout=40)
+    print(f"up {took:.1f} s after the block ended")
+
+
 @scenario(patch=[{"op": "add", "path": "/peers/keepaliveSeconds", "value": 1}])
 def down_peers_drop(mesh: Mesh) -> None:
     """whenDown: drop, the default: a peer that was up and is not gets nothing in clear."""
