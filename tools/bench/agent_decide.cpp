@@ -146,7 +146,7 @@ private:
     static PeerInput input_of(const Peer& peer) {
         PeerInput input;
         input.key = peer.public_key;
-        input.candidates = endpoints_of(peer);
+        for (const Endpoint& endpoint : endpoints_of(peer)) input.candidates.emplace_back(endpoint);
         return input;
     }
 
