@@ -51,7 +51,7 @@ static __always_inline int wglan_uplink_egress(struct __sk_buff* skb, __u32 l2) 
     struct wglan_answer route;
     struct wglan_slot* slot;
 
-    if (wglan_may_be_initiation(skb, l2) && !wglan_clone_initiation(skb, l2)) return TC_ACT_SHOT;
+    if (wglan_may_be_cloned(skb, config, l2) && !wglan_clone_message(skb, l2)) return TC_ACT_SHOT;
     if (!config || wglan_has_mark(skb, config) || wglan_orphaned(config)) return wglan_pass();
     if (skb->vlan_present || (l2 && wglan_group_frame(skb))) return wglan_pass();
     if (!wglan_read(skb, &packet, l2) || wglan_neighbour_discovery(&packet)) return wglan_pass();

@@ -137,21 +137,28 @@ struct wglan_endpoint {
 };
 
 /*
- * wglan_clones: hash from the endpoint that WireGuard uses for a peer that is looked for to the other places
- * where it may be, all of one family. The agent removes the entry when the peer is up.
+ * wglan_clones: hash from the endpoint that WireGuard uses for a peer to other places where it may be, all of
+ * one family. The agent removes the entry when the peer is found.
  */
 #define WGLAN_CLONES 8
+
+enum wglan_cloned {
+    WGLAN_CLONED_INITIATIONS = 0, /* a peer that is looked for */
+    WGLAN_CLONED_PROBES = 1,      /* one that may be lost: data packets as long as a probe */
+    WGLAN_CLONED_DATA = 2,        /* a better path is tried beside the one in use */
+};
 
 struct wglan_place {
     __u8 address[16];
     __u16 port;
     __u8 same_way; /* in a value: by the same device and next hop as the key */
     __u8 pad0[5];
+    __u8 source[16]; /* in a value: ours, on the way there; zero = the packet's */
 } __attribute__((aligned(8)));
 
 struct wglan_places {
     __u32 count;
-    __u32 pad0;
+    __u32 what; /* enum wglan_cloned */
     struct wglan_place to[WGLAN_CLONES];
 };
 
@@ -166,8 +173,9 @@ struct wglan_config {
     __u32 orphan_after_s; /* 0 = never */
     __u64 heartbeat_ns;   /* CLOCK_MONOTONIC when the agent was last alive: a suspended host isn't orphaned */
     __u32 generation;     /* of the tables, see bpf/lib/cache.h; 0 = answers aren't kept */
-    __u32 watched_until_s; /* CLOCK_BOOTTIME up to which somebody reads wglan_events; 0 = nobody */
-    __u64 reach_ports[4];  /* bit (port modulo 256) of each port in WGLAN_ENDPOINT_REACH */
+    __u32 watched_until_s;      /* CLOCK_BOOTTIME up to which somebody reads wglan_events; 0 = nobody */
+    __u64 reach_ports[4];       /* bit (port modulo 256) of each port in WGLAN_ENDPOINT_REACH */
+    __u64 data_cloned_until_ns; /* CLOCK_MONOTONIC up to which wglan_clones is asked of data; 0 = it isn't */
 };
 
 /* Why a packet was dropped, with the name that people see (a metric's label). Append only; the guard's
@@ -263,9 +271,9 @@ WGLAN_SIZE(wglan_lengths, 8);
 WGLAN_SIZE(wglan_peer, 72);
 WGLAN_SIZE(wglan_endpoint_key, 20);
 WGLAN_SIZE(wglan_endpoint, 4);
-WGLAN_SIZE(wglan_place, 24);
-WGLAN_SIZE(wglan_places, 8 + 8 * 24);
-WGLAN_SIZE(wglan_config, 72);
+WGLAN_SIZE(wglan_place, 40);
+WGLAN_SIZE(wglan_places, 8 + 8 * 40);
+WGLAN_SIZE(wglan_config, 80);
 WGLAN_SIZE(wglan_stats, 8 * (9 + WGLAN_DROP_SPARE));
 WGLAN_SIZE(wglan_peer_stats, 32);
 WGLAN_SIZE(wglan_event, 72);

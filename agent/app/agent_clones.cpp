@@ -54,8 +54,7 @@ void Agent::clone_handshakes(const PublicKey* one) {
         for (const auto& [ifindex, address] : incomplete.neighbours)
             if (asked++ < kMostNeighbours) (void)netlink_->probe_neighbour(ifindex, address);
         const auto at = now + (manager_.holding(incomplete.key) ? SearchTimes{}.yield_time : Milliseconds(0));
-        if (!incomplete.neighbours.empty())
-            second_tries_.push_back({incomplete.key, false, at + kNeighbourKnown});
+        if (incomplete.own_family) second_tries_.push_back({incomplete.key, false, at + kNeighbourKnown});
         if (incomplete.other_family) second_tries_.push_back({incomplete.key, true, at + kOtherFamily});
     }
     std::sort(second_tries_.begin(), second_tries_.end(),

@@ -12,7 +12,8 @@ namespace {
 
 // Probes that are due within this time go together.
 constexpr Milliseconds kProbeTick{50};
-constexpr int kCachedBase = 55;  // where it was last reached is the best guess of all
+constexpr int kCachedBase = 55;   // where it was last reached is the best guess of all
+constexpr int kCachedPlace = 35;  // ... what else there is to say of it: packets came from there
 constexpr std::size_t kMostLogged = 20;
 
 std::pair<UnixTime, std::uint32_t> handshake_of(const WgObservedPeer& peer) {
@@ -49,7 +50,9 @@ void Agent::wait_for_echoes() {
 void Agent::read_echoes() {
     if (!echo_socket_) return;
     const SteadyTime now = system_clock().now();
-    for (const std::uint64_t number : echo_socket_->read()) manager_.echoed(number, now);
+    const EchoSocket::News news = echo_socket_->read();
+    for (const std::uint64_t number : news.echoes) manager_.echoed(number, now);
+    for (const IpAddress& address : news.deaf) manager_.told_deaf(address, now);
 }
 
 void Agent::tick_later() {
@@ -75,6 +78,8 @@ bool Agent::tick_peers() {
     read_echoes();  // what came is known before anybody is judged
     const SteadyTime now = system_clock().now();
     const auto changed = manager_.tick(now, system_clock().unix_now());
+    if (first_reconcile_done_)
+        for (const PublicKey& key : manager_.take_copy_changes()) clone_handshakes(&key);
     send_probes();
     note_peer_changes(changed);
     begin_afresh(manager_.take_new_beginnings());
@@ -89,7 +94,7 @@ void Agent::send_probes() {
     const int ifindex = observed_.interface->link.ifindex;
     // What the device refuses counts as lost: it has no way to the peer.
     for (const Probe& probe : probes)
-        if (auto sent = echo_socket_->send(probe.address, ifindex, probe.number); !sent)
+        if (auto sent = echo_socket_->send(probe.address, ifindex, probe.number, probe.deaf); !sent)
             spdlog::debug("{}", sent.error().message());
 }
 
@@ -191,10 +196,14 @@ std::vector<PeerCandidate> Agent::candidates_of(const Peer& peer) const {
     const auto& cached = sources_->good_endpoints();
     const auto good = cached.find(peer.public_key);
     if (good == cached.end()) return list;
-    if (const auto known = find(good->second); known != list.end())
-        known->base = std::max(known->base, kCachedBase);
-    else if (!inside_a_steered_prefix(good->second.address))
-        list.insert(list.begin(), {good->second, CandidateSource::cached, kCachedBase});
+    const auto known = find(good->second);
+    if (known != list.end()) {
+        known->bonus = std::max(0, kCachedBase - known->base);
+    } else if (!inside_a_steered_prefix(good->second.address)) {
+        PeerCandidate remembered(good->second, CandidateSource::cached, kCachedPlace);
+        remembered.bonus = kCachedBase - kCachedPlace;
+        list.insert(list.begin(), remembered);
+    }
     return list;
 }
 

@@ -79,14 +79,20 @@ bool Agent::refresh_facts() {
     facts_dirty_ = false;
     if (*facts == facts_) return true;
     const bool moved = facts->node_addresses != facts_.node_addresses || facts->gateways != facts_.gateways ||
-                       facts->uplinks != facts_.uplinks;
+                       facts->uplinks != facts_.uplinks || facts->carriers != facts_.carriers;
     facts_ = std::move(*facts);
     merge_dirty_ = true;
     if (!moved) return true;
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
     if (clones_) clones_->network_changed();
-    manager_.restart_searches(system_clock().now());
-    tick_later();
+    if (!first_reconcile_done_) return true;
+    if (auto forgotten = wireguard_->forget_sources(secrets_); !forgotten)
+        spdlog::debug("forget sources: {}", forgotten.error().message());
+    manager_.restart_searches(system_clock().now(), [this](const IpAddress& address) {
+        const auto route = netlink_->route_to(address, config_.interface.firewall_mark);
+        return route && route->type == RouteType::unicast;
+    });
+    (void)tick_peers();
     return true;
 }
 

@@ -46,6 +46,7 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
         if (!is_uplink(link.ifindex)) continue;
         facts.uplinks.push_back({link.ifindex, link.name});
         if (link.physical) facts.physical_uplinks.insert(link.ifindex);
+        if (link.running) facts.carriers.insert(link.ifindex);
         if (link.mtu == 0) continue;
         facts.underlay_mtu = first ? link.mtu : std::min(facts.underlay_mtu, link.mtu);
         first = false;

@@ -17,7 +17,7 @@ HandshakeClones::Way HandshakeClones::way_to(const IpAddress& address) {
     if (ways_.size() >= kMostWays) ways_.clear();
     Way way;
     if (const auto route = table_.route_to(address); route && route->type == RouteType::unicast)
-        way = {true, route->ifindex, route->gateway};
+        way = {true, route->ifindex, route->gateway, route->preferred_source};
     return ways_.emplace(address, way).first->second;
 }
 
@@ -31,7 +31,10 @@ std::optional<CloneList> HandshakeClones::list_for(const Endpoint& used,
         const Way to = way_to(target.address);
         // On a link every place is its own next hop.
         const bool same_way = from->known && from->next_hop && to == *from;
-        if (to.known && list.others.size() < CloneList::kMost) list.others.push_back({target, same_way});
+        if (!to.known || list.others.size() >= CloneList::kMost) continue;
+        // Receivers whose filter of reverse paths is strict drop what comes from another device's address.
+        const bool other_device = from->known && to.ifindex != from->ifindex;
+        list.others.push_back({target, same_way, other_device ? to.source : std::nullopt});
     }
     if (list.others.empty()) return std::nullopt;
     return list;
@@ -56,7 +59,7 @@ void HandshakeClones::note_begin(const PublicKey& key, std::uint64_t search,
                                  const std::vector<Endpoint>& targets) {
     const auto [noted, first] = begun_.try_emplace(key, search);
     if (!first && std::exchange(noted->second, search) == search) return;
-    Incomplete one{key, {}, false};
+    Incomplete one{key, {}, false, false};
     const auto note_neighbour = [&](const IpAddress& address) {
         if (const Way way = way_to(address); way.known && !way.next_hop)
             one.neighbours.emplace_back(way.ifindex, address);
@@ -65,9 +68,12 @@ void HandshakeClones::note_begin(const PublicKey& key, std::uint64_t search,
         note_neighbour(used.address);
         for (const auto& other : list->others) note_neighbour(other.endpoint.address);
     }
-    one.other_family = std::any_of(targets.begin(), targets.end(), [&](const Endpoint& target) {
-        return target.address.is_v4() != used.address.is_v4();
-    });
+    one.own_family = !one.neighbours.empty();
+    for (const Endpoint& target : targets) {
+        if (target.address.is_v4() == used.address.is_v4()) continue;
+        one.other_family = true;
+        note_neighbour(target.address);
+    }
     if (!one.neighbours.empty() || one.other_family) incomplete_.push_back(std::move(one));
 }
 
@@ -87,12 +93,31 @@ std::optional<Endpoint> HandshakeClones::carrier(const PeerManager& manager, con
     return std::nullopt;
 }
 
+// Neighbours that aren't known yet are asked for; later copies reach them.
+void HandshakeClones::update_alive(const PeerManager& manager, const PublicKey& key) {
+    begun_.erase(key);
+    std::optional<CloneList> list;
+    const auto copies = manager.copies(key);
+    if (copies) list = list_for(copies->used, copies->others);
+    if (list) list->what = copies->data ? CloneList::What::data : CloneList::What::probes;
+    const auto there = lists_.find(key);
+    const bool news = list && (there == lists_.end() || there->second != *list);
+    set(key, list);
+    if (!news) return;
+    Incomplete one{key, {}, false, false};
+    for (const auto& other : list->others)
+        if (const Way way = way_to(other.endpoint.address); way.known && !way.next_hop)
+            one.neighbours.emplace_back(way.ifindex, other.endpoint.address);
+    if (!one.neighbours.empty()) incomplete_.push_back(std::move(one));
+}
+
 void HandshakeClones::update(const PeerManager& manager, const PublicKey& key) {
-    std::optional<Endpoint> used;
-    if (!manager.alive(key)) {
-        used = manager.wanted_endpoint(key);
-        if (!used) used = manager.endpoint_in_use(key);
+    if (manager.alive(key)) {
+        update_alive(manager, key);
+        return;
     }
+    std::optional<Endpoint> used = manager.wanted_endpoint(key);
+    if (!used) used = manager.endpoint_in_use(key);
     if (!used) {
         begun_.erase(key);
         set(key, std::nullopt);

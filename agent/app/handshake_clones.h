@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// Where the handshake initiations of peers that are looked for go besides the endpoint that WireGuard knows.
+// Where packets go besides the endpoint that WireGuard knows: the handshake initiations of peers that are
+// looked for, and data of peers that may be lost or have a better path.
 #pragma once
 
 #include <functional>
@@ -38,7 +39,8 @@ public:
     // search, and once a round of it.
     struct Incomplete {
         PublicKey key;
-        std::vector<std::pair<int, IpAddress>> neighbours;  // by ifindex
+        std::vector<std::pair<int, IpAddress>> neighbours;  // to be asked for, by ifindex
+        bool own_family = false;                            // they hinder the first initiation
         bool other_family = false;                          // there are candidates of it
     };
     std::vector<Incomplete> take_incomplete() { return std::exchange(incomplete_, {}); }
@@ -51,12 +53,13 @@ private:
     struct Way {
         bool known = false;  // the host has one
         int ifindex = 0;
-        std::optional<IpAddress> next_hop;
+        std::optional<IpAddress> next_hop, source;
         bool operator==(const Way&) const = default;
     };
     Way way_to(const IpAddress& address);
     std::optional<CloneList> list_for(const Endpoint& used, const std::vector<Endpoint>& targets);
     void set(const PublicKey& key, const std::optional<CloneList>& wanted);
+    void update_alive(const PeerManager& manager, const PublicKey& key);
     void note_begin(const PublicKey& key, std::uint64_t search, const std::optional<CloneList>& list,
                     const Endpoint& used, const std::vector<Endpoint>& targets);
 

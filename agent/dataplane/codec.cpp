@@ -98,11 +98,13 @@ wglan_place encode_place(const Endpoint& endpoint) {
 
 wglan_places encode_clones(const CloneList& list) {
     wglan_places places{};
+    places.what = static_cast<__u32>(list.what);
     for (const auto& other : list.others) {
         if (places.count == WGLAN_CLONES) break;
         auto& to = places.to[places.count++];
         to = encode_place(other.endpoint);
         to.same_way = other.same_way ? 1 : 0;
+        if (other.source) put_address(to.source, *other.source);
     }
     return places;
 }

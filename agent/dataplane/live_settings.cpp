@@ -50,7 +50,10 @@ void LiveSettings::new_generation() {
 }
 
 void LiveSettings::heartbeat() {
-    publish(page_->heartbeat_ns, static_cast<__u64>(now_ns(CLOCK_MONOTONIC)));
+    const auto now = static_cast<__u64>(now_ns(CLOCK_MONOTONIC));
+    publish(page_->heartbeat_ns, now);
+    if (page_->data_cloned_until_ns != 0 && page_->data_cloned_until_ns < now)
+        publish(page_->data_cloned_until_ns, __u64{0});  // spares each packet a look at the clock
     if (std::exchange(due_, false)) add_generation();
 }
 
@@ -58,6 +61,12 @@ void LiveSettings::report_events(Seconds time) {
     const std::uint64_t until =
         now_ns(CLOCK_BOOTTIME) / 1'000'000'000 + static_cast<std::uint64_t>(time.count());
     publish(page_->watched_until_s, time.count() > 0 ? static_cast<__u32>(until) : __u32{0});
+}
+
+void LiveSettings::clone_data(Milliseconds time) {
+    const std::uint64_t until =
+        now_ns(CLOCK_MONOTONIC) + static_cast<std::uint64_t>(std::chrono::nanoseconds(time).count());
+    publish(page_->data_cloned_until_ns, std::max(page_->data_cloned_until_ns, static_cast<__u64>(until)));
 }
 
 void LiveSettings::set_reach_ports(const Ports& bits) {
@@ -68,6 +77,7 @@ void LiveSettings::keep_in(wglan_config& value) const {
     value.heartbeat_ns = page_->heartbeat_ns;
     value.generation = page_->generation;
     value.watched_until_s = page_->watched_until_s;
+    value.data_cloned_until_ns = page_->data_cloned_until_ns;
     std::copy(std::begin(page_->reach_ports), std::end(page_->reach_ports), value.reach_ports);
 }
 

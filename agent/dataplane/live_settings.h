@@ -26,6 +26,9 @@ public:
     // Somebody reads events for so long; 0 = nobody.
     void report_events(Seconds time);
 
+    // Data of peers that have a list is cloned for so long, or longer if it was to be already.
+    void clone_data(Milliseconds time);
+
     // Ports that may be in WGLAN_ENDPOINT_REACH.
     using Ports = std::array<std::uint64_t, 4>;
     void set_reach_ports(const Ports& bits);

@@ -11,6 +11,9 @@ namespace wglan {
 
 namespace {
 
+// The agent tends such lists several times in this time; if it is gone, they end with it.
+constexpr Milliseconds kDataCloned{5000};
+
 // Made before a change, so that it is known even if only a part of it succeeds.
 class Announcement {
 public:
@@ -252,6 +255,7 @@ Result<> SteeringMaps::remove_endpoints(const std::vector<SteerEndpoint>& endpoi
 }
 
 Result<> SteeringMaps::put_clones(const CloneList& list) {
+    if (list.what != CloneList::What::initiations) live_.clone_data(kDataCloned);
     return tables_->clones.put(encode_place(list.used), encode_clones(list));
 }
 

@@ -55,21 +55,27 @@ struct SteerEndpoint {
     auto operator<=>(const SteerEndpoint&) const = default;
 };
 
-// Settings that the programs read from wglan_config.
-// Where initiations of a peer that is looked for go besides the endpoint that WireGuard uses. All are of one
-// family.
+// Where packets of a peer go besides the endpoint that WireGuard uses. All places are of one family.
 struct CloneList {
+    enum class What : std::uint8_t {
+        initiations = 0,  // of a peer that is looked for
+        probes = 1,       // and what is as long: of a peer that may be lost
+        data = 2,         // a better path is tried beside the one in use
+    };
     static constexpr std::size_t kMost = 8;
     struct Place {
         Endpoint endpoint;
-        bool same_way = false;  // by the same device and next hop as `used`
+        bool same_way = false;            // by the same device and next hop as `used`
+        std::optional<IpAddress> source;  // ours on the way there, where it is another device's
         friend bool operator==(const Place&, const Place&) = default;
     };
     Endpoint used;
     std::vector<Place> others;  // at most kMost count
+    What what = What::initiations;
     friend bool operator==(const CloneList&, const CloneList&) = default;
 };
 
+// Settings that the programs read from wglan_config.
 struct SteerConfig {
     int interface_ifindex = 0;      // wglan0; 0 = none, nothing can be redirected
     std::uint16_t listen_port = 0;  // host order

@@ -11,6 +11,7 @@ constexpr std::uint64_t kMostInitiations = 3;
 constexpr Seconds kKeepaliveSlack{10};
 constexpr Milliseconds kDegradedBefore{3000};  // down, for peers that don't answer echoes
 constexpr Seconds kCallIsNews{15};
+constexpr Seconds kDeafFor{10};  // after it last said so
 
 std::string seconds_text(SteadyTime::duration age) {
     return std::to_string(std::chrono::duration_cast<Seconds>(age).count()) + " s";
@@ -70,6 +71,7 @@ void PeerLiveness::observe(const WgPeerStats& seen, SteadyTime now, UnixTime uni
         session_at_ = now - age;
         called_.reset();
         if (seen_) proof_ = std::max(proof_, previous);
+        deaf_at_.reset();
     }
     const std::uint64_t more =
         seen.rx_bytes >= stats_.rx_bytes ? seen.rx_bytes - stats_.rx_bytes : seen.rx_bytes;
@@ -79,7 +81,7 @@ void PeerLiveness::observe(const WgPeerStats& seen, SteadyTime now, UnixTime uni
             soon_ = true;
         } else {
             rx_at_ = now;
-            if (seen_) proof_ = std::max(proof_, previous);
+            if (seen_ && !doubted(now)) proof_ = std::max(proof_, previous);
         }
     }
     if (seen.tx_bytes != stats_.tx_bytes) tx_at_ = now;
@@ -90,7 +92,7 @@ void PeerLiveness::observe(const WgPeerStats& seen, SteadyTime now, UnixTime uni
 
 void PeerLiveness::probe_sent(SteadyTime now) {
     last_probe_ = now;
-    soon_ = false;
+    soon_ = at_once_ = false;
     if (suspect_since_)
         ++burst_sent_;
     else if (!waiting_since_)
@@ -99,12 +101,27 @@ void PeerLiveness::probe_sent(SteadyTime now) {
 
 void PeerLiveness::echoed(SteadyTime now) {
     proof_ = now;
+    echo_at_ = now;
+    deaf_at_.reset();
     clear_suspicion(true);
     answers_ = Answers::yes;
     waiting_since_.reset();
     dead_.reset();
     called_.reset();
 }
+
+void PeerLiveness::check_now() {
+    hurry();
+    if (!suspect_since_) waiting_since_.reset();
+}
+
+void PeerLiveness::told_deaf(SteadyTime now) {
+    if (!alive() || !traits_.probed) return;
+    if (!doubted(now)) soon_ = true;
+    deaf_at_ = now;
+}
+
+bool PeerLiveness::doubted(SteadyTime now) const { return deaf_at_ && now - *deaf_at_ < kDeafFor; }
 
 void PeerLiveness::stood_still(SteadyTime::duration gap, SteadyTime now, const LivenessTimes& times) {
     for (SteadyTime* at : {&session_at_, &rx_at_, &tx_at_}) *at = std::min(*at + gap, now);
@@ -127,6 +144,7 @@ bool PeerLiveness::session_lives(SteadyTime now, const LivenessTimes& times) con
 void PeerLiveness::up(SteadyTime now) {
     ever_up_ = true;
     proof_ = now;
+    deaf_at_.reset();
     waiting_since_.reset();
     suspect_since_.reset();
     soon_ = true;  // the round trip is measured at once
@@ -174,7 +192,8 @@ void PeerLiveness::judge(SteadyTime now, UnixTime unix_now, const LivenessTimes&
 void PeerLiveness::judge_probed(SteadyTime now, const LivenessTimes& times) {
     if (waiting_since_ && proof_ >= *waiting_since_) waiting_since_.reset();
     if (suspect_since_ && proof_ >= *suspect_since_) clear_suspicion(false);
-    if (!suspect_since_ && waiting_since_ && now - *waiting_since_ >= times.first_wait && now >= grace_until_)
+    const Milliseconds wait = doubted(now) ? times.first_wait / 2 : times.first_wait;
+    if (!suspect_since_ && waiting_since_ && now - *waiting_since_ >= wait && now >= grace_until_)
         suspect(now);
     if (!suspect_since_) {
         if (state_ == PeerState::degraded) set(PeerState::up, "session established");
@@ -185,7 +204,10 @@ void PeerLiveness::judge_probed(SteadyTime now, const LivenessTimes& times) {
         const auto burning = now - burst_began_;
         if (burning >= times.burst && burst_sent_ >= burst_size(times) * 2 / 3) {
             std::string reason = "no answer to " + std::to_string(burst_sent_ + 1) + " probes";
-            if (called_ && now - *called_ < kCallIsNews) reason += "; it calls, and doesn't hear our answers";
+            if (called_ && now - *called_ < kCallIsNews)
+                reason += "; it calls, and doesn't hear our answers";
+            else if (doubted(now))
+                reason += "; it says that it doesn't hear us";
             down(std::move(reason), now);
         } else if (burning >= times.burst / 2 && state_ == PeerState::up) {
             set(PeerState::degraded, "no answer to the last " + std::to_string(burst_sent_ + 1) + " probes");
@@ -215,6 +237,7 @@ void PeerLiveness::judge_unprobed(SteadyTime now, UnixTime unix_now, const Liven
 bool PeerLiveness::probe_due(SteadyTime now, const LivenessTimes& times) const {
     if (!traits_.probed || !alive()) return false;
     const auto since = [&](Milliseconds time) { return !last_probe_ || now - *last_probe_ >= time; };
+    if (at_once_ && since(times.burst_interval)) return true;
     if (suspect_since_) {
         if (answers_ == Answers::no) return since(times.quiet);
         if (now - burst_began_ < times.burst || burst_sent_ < burst_size(times) * 2 / 3)
@@ -229,10 +252,12 @@ bool PeerLiveness::probe_due(SteadyTime now, const LivenessTimes& times) const {
 SteadyTime PeerLiveness::next_due(const LivenessTimes& times) const {
     if (!traits_.probed || !alive()) return SteadyTime::max();
     if (!last_probe_) return dumped_;
+    if (at_once_) return *last_probe_ + times.burst_interval;
     if (suspect_since_) return *last_probe_ + times.burst_interval;
+    const Milliseconds wait = deaf_at_ ? times.first_wait / 2 : times.first_wait;
     if (waiting_since_)
         return grace_until_ > *waiting_since_ + times.first_wait ? *last_probe_ + times.soon
-                                                                 : *waiting_since_ + times.first_wait;
+                                                                 : *waiting_since_ + wait;
     if (soon_) return *last_probe_ + times.soon;
     return std::max(proof_ + quiet_time(times, jitter_), *last_probe_ + times.quiet);
 }

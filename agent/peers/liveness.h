@@ -59,6 +59,12 @@ public:
     void echoed(SteadyTime now);
     // Some news makes a probe worth while before it is due.
     void check_soon() { soon_ = true; }
+    // What was sent went by ways that are no more: the next probe goes at once, and times start with it.
+    void check_now();
+    // The next probe goes at once; what waits goes on waiting.
+    void hurry() { soon_ = at_once_ = true; }
+    // It says that it doesn't hear us: what it sends proves nothing until an echo comes back.
+    void told_deaf(SteadyTime now);
     // The process stood still for `gap` (suspended, stopped): what was due meanwhile proves nothing.
     void stood_still(SteadyTime::duration gap, SteadyTime now, const LivenessTimes& times);
     void judge(SteadyTime now, UnixTime unix_now, const LivenessTimes& times);
@@ -77,6 +83,9 @@ public:
     bool alive() const { return state_ == PeerState::up || state_ == PeerState::degraded; }
     bool ever_up() const { return ever_up_; }
     bool suspected() const { return alive() && suspect_since_.has_value(); }
+    // When it was last known to live, as far as our side of the path goes.
+    std::optional<SteadyTime> last_echo() const { return echo_at_; }
+    bool waiting() const { return waiting_since_.has_value(); }
     SteadyTime last_rx() const { return rx_at_; }
     // When its initiations were last seen without a session that followed.
     std::optional<SteadyTime> called_in_vain() const { return called_; }
@@ -94,6 +103,7 @@ private:
     void judge_unprobed(SteadyTime now, UnixTime unix_now, const LivenessTimes& times);
     void suspect(SteadyTime now);
     void clear_suspicion(bool by_echo);
+    bool doubted(SteadyTime now) const;
     void up(SteadyTime now);
     void down(std::string reason, SteadyTime now);
     void set(PeerState state, std::string reason);
@@ -114,7 +124,9 @@ private:
 
     SteadyTime proof_{};  // it lived at this time or later
     Answers answers_ = Answers::unknown;
-    bool soon_ = false;
+    bool soon_ = false, at_once_ = false;
+    std::optional<SteadyTime> deaf_at_;  // it said so, and no echo came since
+    std::optional<SteadyTime> echo_at_;
     std::optional<SteadyTime> last_probe_;
     std::optional<SteadyTime> waiting_since_;  // a probe is on its way, nothing came since
     std::optional<SteadyTime> suspect_since_;  // that one was missed; when it was sent

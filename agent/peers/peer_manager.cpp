@@ -13,6 +13,7 @@ constexpr Milliseconds kStallProbed{6000};
 constexpr Milliseconds kStallOthers{15000};
 constexpr Milliseconds kMostPatience{3000};  // with half-open handshakes, before a new beginning
 constexpr Seconds kSilent{5};
+constexpr Milliseconds kPathStep{50};
 constexpr char kReplaced[] = "another key answers at its endpoint";
 
 }  // namespace
@@ -59,6 +60,12 @@ void PeerManager::renew(Entry& entry, const PeerInput& input, SteadyTime now) {
     entry.due = {};
     if (entry.life.alive()) {
         if (changed) entry.life.check_soon();
+        if (changed) entry.next_look = {};
+        if (changed && entry.stranded && entry.status.endpoint) {
+            const auto others = entry.search.others(*entry.status.endpoint);
+            entry.stranded = others.empty();
+            if (!others.empty()) move(entry, others.front(), "there is no way to the other one", now);
+        }
         return;
     }
     if (entry.life.state() == PeerState::unknown && !input.candidates.empty())
@@ -100,11 +107,16 @@ void PeerManager::begin_search(Entry& entry, SteadyTime now) {
     last_change_ = now;
 }
 
-void PeerManager::restart_searches(SteadyTime now) {
+void PeerManager::restart_searches(SteadyTime now, const Reachable& reachable) {
     for (auto& [key, entry] : peers_) {
         entry.due = {};
+        entry.search.forget_trials();
+        entry.next_look = {};
         if (entry.life.alive()) {
-            entry.life.check_soon();
+            entry.life.check_now();
+            entry.shaken = now;
+            entry.moved_in_need = false;
+            if (reachable) flee(entry, reachable, now);
             continue;
         }
         begin_search(entry, now);
@@ -140,6 +152,12 @@ void PeerManager::take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTim
     status.rx_bytes = entry.rx_before + entry.rx_seen;
     status.tx_bytes = entry.tx_before + entry.tx_seen;
     if (seen.stats.last_handshake != 0) status.last_handshake = seen.stats.last_handshake;
+    const auto since = std::chrono::duration_cast<Milliseconds>(now - entry.dumped);
+    if (since < Milliseconds(200)) return;
+    const std::uint64_t bytes = status.rx_bytes + status.tx_bytes - entry.bytes_then;
+    entry.bytes_a_second = bytes * 1000 / static_cast<std::uint64_t>(since.count());
+    entry.bytes_then = status.rx_bytes + status.tx_bytes;
+    entry.dumped = now;
 }
 
 void PeerManager::observe(const WgObservedPeer& seen, SteadyTime now, UnixTime unix_now) {
@@ -152,14 +170,17 @@ void PeerManager::observe(const WgObservedPeer& seen, SteadyTime now, UnixTime u
     if (seen.peer.endpoint && entry.shown != seen.peer.endpoint) {
         if (entry.shown) {
             ++status.endpoint_changes;
-            const bool ours = entry.search.wanted() == seen.peer.endpoint;
-            endpoint_changes_.push_back({seen.peer.key, *entry.shown, *seen.peer.endpoint,
-                                         ours ? "the next candidate" : "its packets come from there"});
+            endpoint_changes_.push_back(
+                {seen.peer.key, *entry.shown, *seen.peer.endpoint, why_at(entry, *seen.peer.endpoint)});
         }
+        entry.settled = now;
+        entry.next_look = {};
+        entry.stranded = false;
         entry.shown = seen.peer.endpoint;
         entry.changed = true;
     }
     status.endpoint = seen.peer.endpoint;
+    if (entry.trial && entry.trial->over) entry.trial->seen = true;
     entry.in_device = seen.peer.endpoint || seen.peer.keepalive_s > 0 || seen.stats.tx_bytes > 0 ||
                       !seen.peer.allowed_ips.empty();
     take_stats(entry, seen, now);
@@ -199,7 +220,7 @@ void PeerManager::note_stall(SteadyTime now) {
 void PeerManager::send_probe(Entry& entry, SteadyTime now) {
     const std::uint64_t number = first_sent_ + sent_.size();
     sent_.push_back({entry.input.key, entry.status.endpoint, now, false});
-    probes_.push_back({entry.input.key, entry.input.address, number});
+    probes_.push_back({entry.input.key, entry.input.address, number, entry.life.suspected()});
     entry.life.probe_sent(now);
 }
 
@@ -229,6 +250,8 @@ void PeerManager::echoed(std::uint64_t number, SteadyTime now) {
         if (sent.endpoint) entry.search.history(*sent.endpoint).path.answered(now - sent.at);
     }
     entry.life.echoed(now);
+    // An echo of what was sent before the change says nothing of the ways there are now.
+    if (entry.shaken && sent.at >= *entry.shaken) entry.shaken.reset();
     entry.due = {};
     if (entry.life.state() != PeerState::up) next_tick_ = now;
 }
@@ -261,7 +284,10 @@ bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
     else if (was_alive && !life.alive() && replaced_at_endpoint(entry, now, kSilent))
         life.set_reason(kReplaced);
     if (life.alive()) {
-        if (!was_alive) entry.search.stop();
+        if (!was_alive) {
+            entry.search.stop();
+            ask_who_else_is_at(entry);
+        }
         if (entry.status.endpoint && (changed || !was_alive)) entry.search.worked(*entry.status.endpoint);
         entry.wants_afresh.reset();
     } else if (was_alive) {
@@ -278,6 +304,10 @@ bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
                                now - *entry.wants_afresh < kMostPatience;
         if (rested && !half_open) begin_afresh(entry, now);
     }
+    if (life.alive())
+        tend_path(entry, now);
+    else
+        leave_path(entry);
     if (life.probe_due(now, times_.liveness)) send_probe(entry, now);
     const auto wanted = entry.search.wanted();
     if (before != life.state()) last_change_ = now;
@@ -325,8 +355,9 @@ std::vector<PublicKey> PeerManager::tick(SteadyTime now, UnixTime unix_now) {
             // All but probed peers move with the dumps: their times are seconds.
             entry.due = entry.life.next_due(times_.liveness);
             if (entry.due == SteadyTime::max()) entry.due = {};
+            if (entry.trial || entry.move || entry.shaken) entry.due = std::min(entry.due, now + kPathStep);
         }
-        searching_ = searching_ || !entry.life.alive();
+        searching_ = searching_ || !entry.life.alive() || entry.trial.has_value() || entry.move.has_value();
         suspecting_ = suspecting_ || entry.life.suspected();
         if (entry.due != SteadyTime{}) next_tick_ = std::min(next_tick_, entry.due);
         if (entry.hold_until) next_tick_ = std::min(next_tick_, *entry.hold_until);
@@ -382,7 +413,8 @@ bool PeerManager::holding(const PublicKey& key) const {
 
 std::optional<Endpoint> PeerManager::wanted_endpoint(const PublicKey& key) const {
     const auto it = peers_.find(key);
-    return it == peers_.end() ? std::nullopt : it->second.search.wanted();
+    if (it == peers_.end()) return std::nullopt;
+    return it->second.move ? std::optional(it->second.move->to) : it->second.search.wanted();
 }
 
 std::vector<Endpoint> PeerManager::clone_targets(const PublicKey& key) const {

@@ -3,10 +3,11 @@
 //
 // The caller dumps the device now and then (observe), says what time it is (tick), sends the probes that
 // tick asks for and tells of the echoes. While a peer is alive its endpoint is left to WireGuard, which
-// roams by itself.
+// roams by itself; a path that may be lost, or a better one, is looked for beside it (peer_paths.cpp).
 #pragma once
 
 #include <deque>
+#include <functional>
 #include <map>
 #include <optional>
 #include <string>
@@ -26,6 +27,7 @@ namespace wglan {
 struct PeerTimes {
     LivenessTimes liveness;
     SearchTimes search;
+    TrialTimes trial;
 };
 
 struct PeerInput {
@@ -70,6 +72,15 @@ struct Probe {
     PublicKey key;
     IpAddress address;
     std::uint64_t number = 0;  // unique in this process; the echo brings it back
+    bool deaf = false;         // nothing is heard from it: it shall know
+};
+
+// What is sent to the endpoint in use goes to other places of the peer, too.
+struct PathCopies {
+    Endpoint used;
+    std::vector<Endpoint> others;  // at most kMaxCloneTargets
+    bool data = false;             // all of it, not only what is as long as a probe
+    bool operator==(const PathCopies&) const = default;
 };
 
 struct EndpointChange {
@@ -103,6 +114,8 @@ public:
     void observe(const WgObservedPeer& seen, SteadyTime now, UnixTime unix_now);
     // A probe came back.
     void echoed(std::uint64_t number, SteadyTime now);
+    // The peer of that overlay address says that it doesn't hear us.
+    void told_deaf(const IpAddress& address, SteadyTime now);
     // Works out states and endpoints; returns the keys whose state or endpoint, wanted or in use, changed.
     std::vector<PublicKey> tick(SteadyTime now, UnixTime unix_now);
     // When the next tick may do something without news; max() = when there is news.
@@ -111,13 +124,17 @@ public:
     // gone nowhere yet. False: nothing to do.
     bool try_at_once(const PublicKey& key, const Endpoint& candidate, SteadyTime now);
     // Something in the world changed (own address, route): back-offs are forgotten, live peers looked at.
-    void restart_searches(SteadyTime now);
+    // Those at endpoints to which there is no way are sent to another candidate.
+    using Reachable = std::function<bool(const IpAddress&)>;
+    void restart_searches(SteadyTime now, const Reachable& reachable = {});
 
     // Each once: probes to send; peers whose session is dead and which the device shall forget and have
     // made anew, so that it initiates at once; endpoints that changed.
     std::vector<Probe> take_probes() { return std::exchange(probes_, {}); }
     std::vector<PublicKey> take_new_beginnings() { return std::exchange(afresh_, {}); }
     std::vector<EndpointChange> take_endpoint_changes() { return std::exchange(endpoint_changes_, {}); }
+    // Peers whose copies() changed: to be known where packets leave before the next probe is sent.
+    std::vector<PublicKey> take_copy_changes() { return std::exchange(copy_changes_, {}); }
 
     std::vector<PublicKey> keys() const;
     PeerState state(const PublicKey& key) const;  // unknown for strangers
@@ -134,6 +151,8 @@ public:
     // Further candidates, best first, to which each handshake initiation may be cloned: at most
     // kMaxCloneTargets, none for a peer that is alive, never the wanted endpoint itself.
     std::vector<Endpoint> clone_targets(const PublicKey& key) const;
+    // For a peer that is alive.
+    std::optional<PathCopies> copies(const PublicKey& key) const;
     // The endpoint WireGuard uses, as the last dump had it.
     std::optional<Endpoint> endpoint_in_use(const PublicKey& key) const;
     // True if WireGuard reaches another peer than `key` at this address.
@@ -148,6 +167,21 @@ public:
     SteadyTime last_change() const { return last_change_; }
 
 private:
+    // A better path is tried.
+    struct Trial {
+        Endpoint used, candidate;
+        bool moves = false;  // by the endpoint itself: of another family, where there are no copies
+        SteadyTime began{}, end{};
+        SteadyTime next_probe{};
+        bool over = false;  // the next dump shows how it went
+        bool seen = false;  // that dump was made
+    };
+    // The device is to have this endpoint, though the peer is alive.
+    struct Move {
+        Endpoint to;
+        const char* why = "";
+        SteadyTime since{};
+    };
     struct Entry {
         Entry(PeerInput wanted_peer, Search its_search, PeerLiveness its_life)
             : input(std::move(wanted_peer)), search(std::move(its_search)), life(std::move(its_life)) {}
@@ -166,6 +200,16 @@ private:
         bool in_vain = false;             // a whole round went by without an answer
         bool records_tell = false;        // its record would be gone by now if it had died
         SteadyTime due{};                 // nothing to do before
+        std::optional<PathCopies> copies;
+        std::optional<Trial> trial;
+        std::optional<Move> move;
+        std::optional<SteadyTime> shaken;  // the world changed then, and no echo came since
+        bool moved_in_need = false;        // in this doubt
+        bool stranded = false;             // there is no way to its endpoint, nor to another candidate
+        SteadyTime doubted{};
+        SteadyTime settled{}, next_look{};
+        std::uint64_t bytes_a_second = 0, bytes_then = 0;  // both ways, as of the last dump
+        SteadyTime dumped{};
         bool in_device = false;
         bool changed = false;  // since the last tick
     };
@@ -186,6 +230,18 @@ private:
     bool step(Entry& entry, SteadyTime now, UnixTime unix_now);
     void note_in_vain(Entry& entry, SteadyTime now);
     NoPath no_path(const Entry& entry) const;
+    // peer_paths.cpp
+    void tend_path(Entry& entry, SteadyTime now);
+    void leave_path(Entry& entry);
+    void look_elsewhere(Entry& entry, SteadyTime now);
+    void look_for_better(Entry& entry, SteadyTime now);
+    void go_on_with_trial(Entry& entry, SteadyTime now);
+    void end_trial(Entry& entry, bool won, SteadyTime now);
+    void set_copies(Entry& entry, std::optional<PathCopies> copies);
+    void move(Entry& entry, const Endpoint& to, const char* why, SteadyTime now);
+    void flee(Entry& entry, const Reachable& reachable, SteadyTime now);
+    void ask_who_else_is_at(const Entry& entry);
+    static const char* why_at(const Entry& entry, const Endpoint& endpoint);
     void send_probe(Entry& entry, SteadyTime now);
     void forget_probes(SteadyTime now);
     void note_stall(SteadyTime now);
@@ -201,7 +257,9 @@ private:
     std::vector<Probe> probes_;
     std::vector<PublicKey> afresh_;
     std::vector<EndpointChange> endpoint_changes_;
-    std::deque<Sent> sent_;  // probes that may still come back, by number
+    std::vector<PublicKey> copy_changes_;
+    std::optional<PublicKey> trying_;  // one trial at a time
+    std::deque<Sent> sent_;            // probes that may still come back, by number
     std::uint64_t first_sent_ = 1;
     std::optional<SteadyTime> last_tick_;
     SteadyTime next_tick_ = SteadyTime::max();

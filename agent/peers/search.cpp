@@ -23,7 +23,7 @@ bool has(const std::vector<PeerCandidate>& list, const Endpoint& endpoint) {
 }  // namespace
 
 double score(const PeerCandidate& candidate, const CandidateHistory& history) {
-    double value = candidate.base;
+    double value = candidate.base + candidate.bonus;
     if (history.worked) value += kWorked / (1 + history.fruitless);
     if (history.withdrawn) value -= kWithdrawn;
     value -= kFruitless * std::min(history.fruitless, 6U);
@@ -131,6 +131,55 @@ void Search::worked(const Endpoint& endpoint) {
     history.fruitless = 0;
 }
 
+// Remembered success is no merit here: the one in use has it too. What was never measured is taken to be as
+// far away, and to lose nothing.
+std::optional<Endpoint> Search::better_than(const Endpoint& in_use, bool same_family, SteadyTime now,
+                                            const TrialTimes& times) const {
+    const CandidateHistory& present = known(in_use);
+    const auto measured = [](const CandidateHistory& history, double unknown_rtt) {
+        return kLoss * history.path.loss() +
+               kDecade * std::log10(1 + history.path.rtt_ms().value_or(unknown_rtt));
+    };
+    const double rtt = present.path.rtt_ms().value_or(0);
+    const auto named = std::find_if(named_.begin(), named_.end(),
+                                    [&](const PeerCandidate& c) { return c.endpoint == in_use; });
+    const double worth = (named == named_.end() ? kRoamedBase : named->base) - measured(present, rtt);
+    const PeerCandidate* best = nullptr;
+    double most = worth + times.margin;
+    for (const PeerCandidate& candidate : named_) {
+        const CandidateHistory& history = known(candidate.endpoint);
+        if (candidate.endpoint == in_use || candidate.base <= 0 || now < history.trial_after ||
+            (candidate.endpoint.address.is_v4() == in_use.address.is_v4()) != same_family)
+            continue;
+        const double value = candidate.base - measured(history, rtt);
+        if (value < most || (best != nullptr && value == most)) continue;
+        best = &candidate;
+        most = value;
+    }
+    return best == nullptr ? std::nullopt : std::optional(best->endpoint);
+}
+
+void Search::trial_over(const Endpoint& endpoint, bool won, SteadyTime now, const TrialTimes& times) {
+    CandidateHistory& history = history_[endpoint];
+    history.trials = won ? 0 : history.trials + 1;
+    const unsigned doublings = won ? 0 : std::min(history.trials - 1, 10U);
+    history.trial_after = now + std::min(times.rest_first * (1 << doublings), times.rest_most);
+}
+
+void Search::forget_trials() {
+    for (auto& [endpoint, history] : history_) {
+        history.trials = 0;
+        history.trial_after = {};
+    }
+}
+
+std::vector<Endpoint> Search::others(const Endpoint& than) const {
+    std::vector<Endpoint> others;
+    for (const PeerCandidate& candidate : order_)
+        if (candidate.endpoint != than && candidate.base > 0) others.push_back(candidate.endpoint);
+    return others;
+}
+
 std::optional<Endpoint> Search::wanted() const {
     if (!running_ || order_.empty()) return std::nullopt;
     return order_[std::min(current_, order_.size() - 1)].endpoint;
@@ -164,6 +213,9 @@ std::vector<CandidateStatus> Search::describe(const std::optional<Endpoint>& in_
         else if (history.fruitless > 0)
             status.result = "no answer (" + std::to_string(history.fruitless) +
                             (history.fruitless == 1 ? " try)" : " tries)");
+        else if (history.trials > 0)
+            status.result = "no better (" + std::to_string(history.trials) +
+                            (history.trials == 1 ? " trial)" : " trials)");
         else if (history.worked)
             status.result = "worked before";
         if (running_) {
@@ -173,6 +225,8 @@ std::vector<CandidateStatus> Search::describe(const std::optional<Endpoint>& in_
                 status.next_try = *pause_until_ + times_.candidate_time * static_cast<int>(i);
             else if (i > current_)
                 status.next_try = since_ + times_.candidate_time * static_cast<int>(i - current_);
+        } else if (in_use && history.trials > 0 && in_use != candidate.endpoint) {
+            status.next_try = history.trial_after;
         }
         all.push_back(std::move(status));
     }

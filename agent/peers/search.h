@@ -35,6 +35,19 @@ struct SearchTimes {
     Milliseconds in_vain{30000};           // a search that news start over again and again is fruitless then
 };
 
+// A better path is tried beside the one in use.
+struct TrialTimes {
+    Milliseconds settle{3000};  // a path is left alone so long after anything changed
+    Milliseconds length{300};   // both are used for so long, and for three round trips more
+    Milliseconds most{1500};
+    Milliseconds interval{100};       // between the probes of a trial
+    Milliseconds move_most{2000};     // for the device to take another endpoint
+    Milliseconds rest_first{60000};   // after the first trial in vain of a candidate ...
+    Milliseconds rest_most{1800000};  // ... and at most
+    Milliseconds look{10000};         // between two looks for something better
+    double margin = 3;                // of worth: less isn't worth the change
+};
+
 struct PeerCandidate {
     PeerCandidate() = default;
     PeerCandidate(const Endpoint& at) : endpoint(at) {}  // NOLINT(google-explicit-constructor)
@@ -43,7 +56,8 @@ struct PeerCandidate {
 
     Endpoint endpoint;
     CandidateSource source = CandidateSource::announced;
-    int base = 0;  // what its source and place make it worth; see Candidate::base
+    int base = 0;   // what its source and place make it worth; see Candidate::base
+    int bonus = 0;  // for the first try alone: what somebody remembers of it
     bool operator==(const PeerCandidate&) const = default;
 };
 
@@ -53,6 +67,8 @@ struct CandidateHistory {
     unsigned tries = 0;      // of all time
     bool worked = false;     // a session was held there
     bool withdrawn = false;  // it worked, but the peer no longer names it
+    unsigned trials = 0;     // beside a path that works, in vain
+    SteadyTime trial_after{};
 };
 
 // The higher the sooner it is tried. Past success counts most, the less the oftener it failed since; then
@@ -84,6 +100,14 @@ public:
     bool go_to(const Endpoint& endpoint, SteadyTime now);
     void stop() { running_ = false; }
     void worked(const Endpoint& endpoint);
+    // The best one that promises to be clearly better than the endpoint in use, and may be tried now;
+    // `same_family` or of the other one.
+    std::optional<Endpoint> better_than(const Endpoint& in_use, bool same_family, SteadyTime now,
+                                        const TrialTimes& times) const;
+    void trial_over(const Endpoint& endpoint, bool won, SteadyTime now, const TrialTimes& times);
+    void forget_trials();
+    // All but this one and those of a family that isn't here, best first.
+    std::vector<Endpoint> others(const Endpoint& than) const;
     CandidateHistory& history(const Endpoint& endpoint) { return history_[endpoint]; }
 
     // The one to set now; nullopt = leave WireGuard's.

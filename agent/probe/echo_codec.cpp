@@ -9,9 +9,13 @@
 namespace wglan {
 namespace {
 
-constexpr std::size_t kHeader = 8, kMagicAt = 8, kNumberAt = 12, kTagAt = 20;
-constexpr std::array<std::uint8_t, 4> kMagic{'w', 'g', 'l', 'n'};
+constexpr std::size_t kMagicAt = 8, kNumberAt = 12, kTagAt = 20;
+constexpr std::array<std::uint8_t, 4> kMagic{'w', 'g', 'l', 'n'}, kDeafMagic{'w', 'g', 'l', 'd'};
 static_assert(crypto_shorthash_BYTES == 8 && crypto_shorthash_KEYBYTES == 16);
+
+bool begins_with(std::span<const std::uint8_t> data, const std::array<std::uint8_t, 4>& magic) {
+    return std::equal(magic.begin(), magic.end(), data.begin());
+}
 
 std::array<std::uint8_t, 8> big_endian(std::uint64_t value) {
     std::array<std::uint8_t, 8> bytes{};
@@ -33,7 +37,7 @@ std::array<std::uint8_t, 8> tag_of(const EchoKey& key, std::uint64_t number, con
 }  // namespace
 
 EchoBytes encode_echo_request(const EchoKey& key, std::uint16_t identifier, std::uint64_t number,
-                              const IpAddress& destination) {
+                              const IpAddress& destination, bool deaf) {
     EchoBytes bytes{};
     bytes[0] = ICMP6_ECHO_REQUEST;
     bytes[4] = static_cast<std::uint8_t>(identifier >> 8);
@@ -42,17 +46,24 @@ EchoBytes encode_echo_request(const EchoKey& key, std::uint16_t identifier, std:
     bytes[7] = static_cast<std::uint8_t>(number);
     const auto text = big_endian(number);
     const auto tag = tag_of(key, number, destination);
-    std::copy(kMagic.begin(), kMagic.end(), bytes.begin() + kMagicAt);
+    const auto& magic = deaf ? kDeafMagic : kMagic;
+    std::copy(magic.begin(), magic.end(), bytes.begin() + kMagicAt);
     std::copy(text.begin(), text.end(), bytes.begin() + kNumberAt);
     std::copy(tag.begin(), tag.end(), bytes.begin() + kTagAt);
     return bytes;
+}
+
+bool is_deaf_request(std::span<const std::uint8_t> bytes) {
+    return bytes.size() == EchoBytes{}.size() && bytes[0] == ICMP6_ECHO_REQUEST && bytes[1] == 0 &&
+           begins_with(bytes.subspan(kMagicAt), kDeafMagic);
 }
 
 std::optional<std::uint64_t> decode_echo_reply(const EchoKey& key, std::span<const std::uint8_t> bytes,
                                                const IpAddress& from) {
     if (bytes.size() != EchoBytes{}.size() || bytes[0] != ICMP6_ECHO_REPLY || bytes[1] != 0)
         return std::nullopt;
-    if (!std::equal(kMagic.begin(), kMagic.end(), bytes.begin() + kHeader)) return std::nullopt;
+    const auto data = bytes.subspan(kMagicAt);
+    if (!begins_with(data, kMagic) && !begins_with(data, kDeafMagic)) return std::nullopt;
     std::uint64_t number = 0;
     for (std::size_t i = kNumberAt; i < kTagAt; ++i) number = number << 8 | bytes[i];
     const auto tag = tag_of(key, number, from);

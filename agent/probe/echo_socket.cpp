@@ -18,17 +18,24 @@ namespace {
 constexpr int kReceiveBuffer = 1 << 20;  // a thousand peers may answer at once
 constexpr int kMostReads = 512;
 constexpr std::uint32_t kIdentifierAt = 4;  // a raw ICMPv6 socket's filter sees the ICMPv6 header first
+constexpr std::uint32_t kDataAt = 8, kDeaf = 0x77676c64;  // "wgld", see echo_codec.h
 
-// Everybody's echo replies come to a raw socket; only ours shall wake us.
+// Everybody's echo replies come to a raw socket, and requests besides; only our replies shall wake us, and
+// requests of agents that hear nothing.
 Result<> filter_others(int fd, std::uint16_t identifier) {
     icmp6_filter types{};
     std::memset(&types, 0xff, sizeof types);  // 1 = blocked (RFC 3542 section 3.2)
-    types.data[ICMPV6_ECHO_REPLY >> 5] &= ~(1U << (ICMPV6_ECHO_REPLY & 31));
+    for (const int type : {ICMPV6_ECHO_REPLY, ICMPV6_ECHO_REQUEST})
+        types.data[type >> 5] &= ~(1U << (type & 31));
     if (::setsockopt(fd, IPPROTO_ICMPV6, ICMPV6_FILTER, &types, sizeof types) != 0)
         return fail_errno("filter ICMPv6 types");
-    std::array<sock_filter, 4> program{{BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kIdentifierAt),
-                                        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, identifier, 0, 1),
-                                        BPF_STMT(BPF_RET | BPF_K, 0xffffffff), BPF_STMT(BPF_RET | BPF_K, 0)}};
+    // A load beyond the end drops the packet, as it should.
+    std::array<sock_filter, 8> program{
+        {BPF_STMT(BPF_LD | BPF_B | BPF_ABS, 0), BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, ICMPV6_ECHO_REPLY, 0, 2),
+         BPF_STMT(BPF_LD | BPF_H | BPF_ABS, kIdentifierAt),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, identifier, 2, 3), BPF_STMT(BPF_LD | BPF_W | BPF_ABS, kDataAt),
+         BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, kDeaf, 0, 1), BPF_STMT(BPF_RET | BPF_K, 0xffffffff),
+         BPF_STMT(BPF_RET | BPF_K, 0)}};
     const sock_fprog attached{static_cast<unsigned short>(program.size()), program.data()};
     if (::setsockopt(fd, SOL_SOCKET, SO_ATTACH_FILTER, &attached, sizeof attached) != 0)
         return fail_errno("filter echo replies");
@@ -65,8 +72,8 @@ Result<EchoSocket> EchoSocket::open() {
     return socket;
 }
 
-Result<> EchoSocket::send(const IpAddress& to, int ifindex, std::uint64_t number) {
-    EchoBytes bytes = encode_echo_request(key_, identifier_, number, to);
+Result<> EchoSocket::send(const IpAddress& to, int ifindex, std::uint64_t number, bool deaf) {
+    EchoBytes bytes = encode_echo_request(key_, identifier_, number, to, deaf);
     sockaddr_in6 destination = socket_address(to);
     iovec data{bytes.data(), bytes.size()};
     alignas(cmsghdr) std::array<std::uint8_t, CMSG_SPACE(sizeof(in6_pktinfo))> control{};
@@ -91,8 +98,8 @@ Result<> EchoSocket::send(const IpAddress& to, int ifindex, std::uint64_t number
     return {};
 }
 
-std::vector<std::uint64_t> EchoSocket::read() {
-    std::vector<std::uint64_t> numbers;
+EchoSocket::News EchoSocket::read() {
+    News news;
     std::array<std::uint8_t, 64> buffer{};
     for (int i = 0; i < kMostReads; ++i) {
         sockaddr_in6 from{};
@@ -105,11 +112,13 @@ std::vector<std::uint64_t> EchoSocket::read() {
         if (got < 0) break;
         std::array<std::uint8_t, 16> address{};
         std::memcpy(address.data(), &from.sin6_addr, address.size());
-        const auto number = decode_echo_reply(key_, std::span(buffer).first(static_cast<std::size_t>(got)),
-                                              IpAddress::v6(address));
-        if (number) numbers.push_back(*number);
+        const auto bytes = std::span(buffer).first(static_cast<std::size_t>(got));
+        if (const auto number = decode_echo_reply(key_, bytes, IpAddress::v6(address)))
+            news.echoes.push_back(*number);
+        else if (is_deaf_request(bytes))
+            news.deaf.push_back(IpAddress::v6(address));
     }
-    return numbers;
+    return news;
 }
 
 }  // namespace wglan

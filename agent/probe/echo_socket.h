@@ -23,9 +23,14 @@ public:
     bool raw() const { return raw_; }
     // Out of that device, from its address, whatever other routes say. An error is the device's: no such
     // peer, no session yet.
-    Result<> send(const IpAddress& to, int ifindex, std::uint64_t number);
-    // The numbers of the probes whose answers came in, at most 512 a call.
-    std::vector<std::uint64_t> read();
+    // `deaf`: nothing is heard from there, and it shall know.
+    Result<> send(const IpAddress& to, int ifindex, std::uint64_t number, bool deaf = false);
+    struct News {
+        std::vector<std::uint64_t> echoes;  // the numbers of the probes whose answers came in
+        std::vector<IpAddress> deaf;        // who says that it hears nothing; a raw socket alone is told
+    };
+    // At most 512 messages a call.
+    News read();
 
 private:
     EchoSocket(UniqueFd fd, bool raw);

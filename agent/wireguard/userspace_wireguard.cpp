@@ -42,6 +42,7 @@ public:
     Result<WgDevice> dump() override;
     Result<> configure(const WgDeviceChange& change, const WgSecrets& secrets) override;
     Result<> apply(const std::vector<WgPeerChange>& changes, const WgSecrets& secrets) override;
+    Result<> forget_sources(const WgSecrets& secrets) override;
 
 private:
     enum class Found { nothing, running, stranger };
@@ -247,6 +248,24 @@ Result<> UserspaceWireGuard::apply(const std::vector<WgPeerChange>& changes, con
             return tl::make_unexpected(reap_and_pass(sent.error()));
     }
     return {};
+}
+
+// wireguard-go keeps the local address and device at which a peer last spoke to it, and lets go of them when
+// sending fails with EINVAL or an IPv4 route changes (conn/bind_linux.go and device/sticky_linux.go). Kernels
+// say ENETUNREACH of an address that is no more, and its list of routes ends at the first IPv6 peer. An
+// endpoint that is set anew has none of it.
+Result<> UserspaceWireGuard::forget_sources(const WgSecrets& secrets) {
+    auto device = dump();
+    if (!device) return tl::make_unexpected(device.error());
+    std::vector<WgPeerChange> changes;
+    for (const WgObservedPeer& peer : device->peers) {
+        if (!peer.peer.endpoint) continue;
+        WgPeerChange change;
+        change.key = peer.peer.key;
+        change.endpoint = peer.peer.endpoint;
+        changes.push_back(std::move(change));
+    }
+    return apply(changes, secrets);
 }
 
 // A refusal does not say which peer it is about. Changes may be applied again, so those of the

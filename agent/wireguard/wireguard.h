@@ -42,6 +42,9 @@ public:
     // Applies the changes in order, in as few messages as fit. A failed one is reported with the
     // peer's key; the ones before it stay applied.
     virtual Result<> apply(const std::vector<WgPeerChange>& changes, const WgSecrets& secrets) = 0;
+    // This host's addresses or routes changed: peers are sent to from where the host's routes say now, not
+    // from where they last spoke to us. The kernel's does that by itself.
+    virtual Result<> forget_sources(const WgSecrets&) { return {}; }
 };
 
 // Creation and removal of links belong to agent/netlink; app wires them in.

@@ -17,5 +17,7 @@ enum wglan_message {
 #define WGLAN_RESPONSE_LENGTH 92
 #define WGLAN_COOKIE_LENGTH 64
 #define WGLAN_DATA_LENGTH_LEAST 32
+/* The agent's probe (agent/probe/echo_codec.h): 40 + 28 bytes, padded to 16, and what data has besides. */
+#define WGLAN_PROBE_LENGTH (80 + WGLAN_DATA_LENGTH_LEAST)
 
 #endif

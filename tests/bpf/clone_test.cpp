@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// Handshake initiations of peers that are looked for: where their clones go, and what is in them.
+// Packets that go to several places: which ones, where their clones go, and what is in them.
 #include <arpa/inet.h>
 #include <linux/if_ether.h>
 #include <linux/if_packet.h>
@@ -94,13 +94,30 @@ protected:
         value.same_way = same_way ? 1 : 0;
         return value;
     }
-    void clones(const std::string& used, const std::vector<wglan_place>& others) {
+    void clones(const std::string& used, const std::vector<wglan_place>& others,
+                wglan_cloned what = WGLAN_CLONED_INITIATIONS) {
         wglan_places value{};
+        value.what = what;
         for (const auto& other : others) value.to[value.count++] = other;
         const wglan_place key = place(used);
         const Table<wglan_place, wglan_places> table(duplicate(object().map_fd("wglan_clones")).value(),
                                                      "wglan_clones");
         ASSERT_TRUE(table.put(key, value));
+    }
+    // For so long from now; 0: data isn't looked at.
+    void clone_data(int seconds) {
+        timespec now{};
+        ::clock_gettime(CLOCK_MONOTONIC, &now);
+        auto value = object().tables().config.get(0);
+        ASSERT_TRUE(value);
+        value->data_cloned_until_ns =
+            seconds == 0 ? 0 : static_cast<__u64>(now.tv_sec + seconds) * 1'000'000'000;
+        ASSERT_TRUE(object().tables().config.put(0, *value));
+    }
+    // How many clones there are of a message of that type and length.
+    std::size_t of(std::uint8_t type, std::size_t length) {
+        expect_untouched(frame(from_us("192.0.2.9", 51820, initiation(type, length))), kNext, marked());
+        return up().frames().size();
     }
     static Ip from_us(const std::string& to, std::uint16_t port = 51820,
                       const Bytes& message = initiation()) {
@@ -166,6 +183,32 @@ TEST_F(Clones, GoByIpv6Too) {
     EXPECT_EQ(hex(frames[1]), hex(frame(from_us("2001:db8:1::10", 7))));
 }
 
+TEST_F(Clones, ComeFromOurAddressOnTheirWay) {
+    const auto from = [](wglan_place to, const char* source) {
+        const auto bytes = IpAddress::parse(source).value().mapped();
+        std::copy(bytes.begin(), bytes.end(), to.source);
+        return to;
+    };
+    clones("192.0.2.9:51820", {from(place("198.51.100.5:7"), "203.0.113.1"), place("192.0.2.77:1234")});
+    expect_untouched(frame(from_us("192.0.2.9")), kNext, marked());
+    Ip moved = from_us("198.51.100.5", 7);
+    moved.source = "203.0.113.1";
+    auto frames = other().frames();
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(hex(frames[0]), hex(frame_to(moved, kGateway, "other")));
+    frames = up().frames();
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(hex(frames[0]), hex(frame_to(from_us("192.0.2.77", 1234), kNeighbour, "uplink")));
+
+    clones("[2001:db8:1::9]:51820", {from(place("[2001:db8:1::77]:1"), "2001:db8:2::1")});
+    expect_untouched(frame(from_us("2001:db8:1::9")), kNext, marked());
+    moved = from_us("2001:db8:1::77", 1);
+    moved.source = "2001:db8:2::1";
+    frames = up().frames();
+    ASSERT_EQ(frames.size(), 1U);
+    EXPECT_EQ(hex(frames[0]), hex(frame_to(moved, kNeighbour, "uplink")));
+}
+
 TEST_F(Clones, AsManyAsThereIsRoomFor) {
     std::vector<wglan_place> others;
     for (int i = 0; i < WGLAN_CLONES; ++i)
@@ -198,6 +241,55 @@ TEST_F(Clones, OfInitiationsAlone) {
     EXPECT_EQ(cloned(), 0U);
 }
 
+TEST_F(Clones, OfDataAsLongAsTheAgentSays) {
+    clones("192.0.2.9:51820", {place("192.0.2.77:1234")}, WGLAN_CLONED_DATA);
+    for (const int seconds : {0, -1}) {
+        clone_data(seconds);
+        EXPECT_EQ(of(4, 112), 0U) << seconds;
+        EXPECT_EQ(of(1, kMessage), 0U) << seconds;
+    }
+    clone_data(60);
+    EXPECT_EQ(of(4, 112), 1U);
+    EXPECT_EQ(of(4, 1452), 1U);
+    EXPECT_EQ(of(4, 32), 1U);
+    EXPECT_EQ(of(1, kMessage), 0U) << "a peer that is up needs no handshakes elsewhere";
+    EXPECT_EQ(of(2, 92), 0U);
+    EXPECT_EQ(of(5, 112), 0U);
+    EXPECT_EQ(cloned(), 0U) << "initiations are what is counted";
+}
+
+TEST_F(Clones, OfProbesAlone) {
+    clones("192.0.2.9:51820", {place("192.0.2.77:1234")}, WGLAN_CLONED_PROBES);
+    clone_data(60);
+    EXPECT_EQ(of(4, 112), 1U);
+    EXPECT_EQ(of(4, 96), 0U);
+    EXPECT_EQ(of(4, 128), 0U);
+    EXPECT_EQ(of(1, kMessage), 0U);
+    clones("192.0.2.9:51820", {place("192.0.2.77:1234")});
+    EXPECT_EQ(of(4, 112), 0U) << "of a peer that is looked for, initiations alone";
+    EXPECT_EQ(of(1, kMessage), 1U);
+}
+
+TEST_F(Clones, OfDataBeginWithTheirList) {
+    auto maps = SteeringMaps::open(object(), 1000);
+    ASSERT_TRUE(maps);
+    const auto endpoint = [](const char* text) { return Endpoint::parse(text).value(); };
+    CloneList list{endpoint("192.0.2.9:51820"), {{endpoint("192.0.2.77:1234"), false, {}}}};
+    ASSERT_TRUE(maps->put_clones(list));
+    EXPECT_EQ(object().tables().config.get(0)->data_cloned_until_ns, 0U);
+    EXPECT_EQ(of(4, 112), 0U);
+    list.what = CloneList::What::data;
+    ASSERT_TRUE(maps->put_clones(list));
+    EXPECT_EQ(of(4, 112), 1U);
+    ASSERT_TRUE(maps->heartbeat());
+    EXPECT_EQ(of(4, 112), 1U) << "an agent that lives doesn't end it before its time";
+    ASSERT_TRUE(maps->remove_clones(list.used));
+    EXPECT_EQ(of(4, 112), 0U);
+    clone_data(-1);
+    ASSERT_TRUE(maps->heartbeat());
+    EXPECT_EQ(object().tables().config.get(0)->data_cloned_until_ns, 0U);
+}
+
 TEST_F(Clones, SkipWhereThereIsNoWay) {
     clones("192.0.2.9:51820", {place("192.0.2.55:1"), place("100.64.0.1:1"), place("192.0.2.77:1234")});
     expect_untouched(frame(from_us("192.0.2.9")), kNext, marked());
@@ -221,7 +313,7 @@ TEST_F(Clones, ArePutAndRemoved) {
     auto maps = SteeringMaps::open(object(), 1000);
     ASSERT_TRUE(maps);
     const auto endpoint = [](const char* text) { return Endpoint::parse(text).value(); };
-    CloneList list{endpoint("192.0.2.9:51820"), {{endpoint("192.0.2.77:1234")}}};
+    CloneList list{endpoint("192.0.2.9:51820"), {{endpoint("192.0.2.77:1234"), false, {}}}};
     const auto frames_of = [&](const char* to) {
         expect_untouched(frame(from_us(to)), kNext, marked());
         return up().frames().size();
@@ -229,7 +321,7 @@ TEST_F(Clones, ArePutAndRemoved) {
     EXPECT_EQ(frames_of("192.0.2.44"), 0U);
     ASSERT_TRUE(maps->put_clones(list));
     EXPECT_EQ(frames_of("192.0.2.9"), 1U);
-    list.others.push_back({endpoint("192.0.2.12:5"), true});
+    list.others.push_back({endpoint("192.0.2.12:5"), true, {}});
     ASSERT_TRUE(maps->put_clones(list));
     EXPECT_EQ(frames_of("192.0.2.9"), 2U);
     ASSERT_TRUE(maps->remove_clones(list.used));

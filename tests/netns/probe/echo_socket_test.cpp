@@ -28,7 +28,7 @@ protected:
         std::vector<std::uint64_t> all;
         pollfd ready{socket.fd(), POLLIN, 0};
         while (all.size() < wanted && ::poll(&ready, 1, 1000) > 0)
-            for (const std::uint64_t number : socket.read()) all.push_back(number);
+            for (const std::uint64_t number : socket.read().echoes) all.push_back(number);
         std::sort(all.begin(), all.end());
         return all;
     }
@@ -60,6 +60,20 @@ TEST_F(EchoSocketTest, OthersEchoesDontWakeIt) {
     EXPECT_EQ(answered.size(), 1U);
     pollfd ready{socket->fd(), POLLIN, 0};
     EXPECT_EQ(::poll(&ready, 1, 50), 0);
+}
+
+TEST_F(EchoSocketTest, HearsWhoHearsNothing) {
+    auto socket = EchoSocket::open();
+    auto other = EchoSocket::open();
+    ASSERT_TRUE(socket && other);
+    std::vector<IpAddress> deaf;
+    for (std::uint64_t number = 1; deaf.empty() && number <= 5; ++number) {
+        ASSERT_TRUE(other->send(ip("200:1001::2"), ifindex("lo"), number, true));
+        pollfd ready{socket->fd(), POLLIN, 0};
+        if (::poll(&ready, 1, 1000) > 0) deaf = socket->read().deaf;
+    }
+    ASSERT_FALSE(deaf.empty());
+    EXPECT_EQ(deaf.front(), ip("200:1001::2")) << "on one host both ends have one address";
 }
 
 TEST_F(EchoSocketTest, SendsOutOfThatDeviceAlone) {

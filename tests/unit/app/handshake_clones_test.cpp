@@ -30,6 +30,7 @@ public:
         if (text.starts_with("10.")) return fail(ErrorKind::not_found, "no route");
         Route route;
         route.ifindex = text.starts_with("203.") ? 3 : 2;
+        route.preferred_source = IpAddress::parse(route.ifindex == 3 ? "198.18.0.1" : "192.0.2.1").value();
         if (!text.starts_with("192.0.2.") && !text.starts_with("2001:db8:"))
             route.gateway = IpAddress::parse(text.starts_with("203.") ? "198.18.0.9" : "192.0.2.254").value();
         return route;
@@ -60,7 +61,8 @@ protected:
         const auto list = table.lists.find(at(used));
         if (list == table.lists.end()) return texts;
         for (const auto& other : list->second.others)
-            texts.push_back(other.endpoint.to_string() + (other.same_way ? " same way" : ""));
+            texts.push_back(other.endpoint.to_string() + (other.same_way ? " same way" : "") +
+                            (other.source ? " from " + other.source->to_string() : ""));
         return texts;
     }
 
@@ -75,7 +77,7 @@ TEST_F(Clones, GoToTheOthersOfTheFamily) {
     peer(1, {"198.51.100.1:1", "198.51.100.2:2", "[2001:4860::1]:3", "192.0.2.7:4", "203.0.113.1:5",
              "10.0.0.1:6"});
     EXPECT_THAT(others("198.51.100.1:1"),
-                ElementsAre("198.51.100.2:2 same way", "192.0.2.7:4", "203.0.113.1:5"));
+                ElementsAre("198.51.100.2:2 same way", "192.0.2.7:4", "203.0.113.1:5 from 198.18.0.1"));
 }
 
 TEST_F(Clones, OfALinkHaveNoWayInCommon) {
@@ -131,8 +133,10 @@ TEST_F(Clones, TellWhatAFirstInitiationCannotReach) {
     ASSERT_EQ(incomplete.size(), 2U);
     EXPECT_EQ(incomplete[0].key, key(1));
     EXPECT_THAT(incomplete[0].neighbours, ElementsAre(std::pair(2, IpAddress::parse("192.0.2.7").value())));
+    EXPECT_TRUE(incomplete[0].own_family);
     EXPECT_FALSE(incomplete[0].other_family);
     EXPECT_EQ(incomplete[1].key, key(2));
+    EXPECT_THAT(incomplete[1].neighbours, IsEmpty());
     EXPECT_TRUE(incomplete[1].other_family);
     clones.update_all(manager);
     EXPECT_THAT(clones.take_incomplete(), IsEmpty());
@@ -154,6 +158,42 @@ TEST_F(Clones, AreTriedASecondTimeInEachSearchAndRound) {
         rounds += clones.take_incomplete().size();
     }
     EXPECT_EQ(rounds, 2U) << "of two candidates, 5.6 s each, and a pause";
+}
+
+TEST_F(Clones, NeighboursOfTheOtherFamilyAreAskedForToo) {
+    peer(1, {"198.51.100.1:1", "[2001:db8::7]:3"});
+    const auto incomplete = clones.take_incomplete();
+    ASSERT_EQ(incomplete.size(), 1U);
+    EXPECT_THAT(incomplete[0].neighbours, ElementsAre(std::pair(2, IpAddress::parse("2001:db8::7").value())));
+    EXPECT_FALSE(incomplete[0].own_family) << "the first initiation leaves";
+    EXPECT_TRUE(incomplete[0].other_family);
+}
+
+TEST_F(Clones, OfDataWhileABetterPathIsTried) {
+    manager.set_probing(true);
+    peer(1, {"192.0.2.7:1", "198.51.100.1:1", "198.51.100.3:1", "198.51.100.4:1", "198.51.100.2:1"});
+    inputs[0].address = IpAddress::parse("200:1001::1").value();
+    manager.set_peers(inputs, now);
+    WgObservedPeer seen;
+    seen.peer.key = key(1);
+    seen.peer.endpoint = at("198.51.100.2:1");
+    seen.stats.last_handshake = 1'700'000'000;
+    seen.stats.rx_bytes = 92;
+    bool tried = false;
+    for (int step = 0; step < 400; ++step) {
+        now += Milliseconds(50);
+        manager.observe(seen, now, 1'700'000'001);
+        (void)manager.tick(now, 1'700'000'001);
+        for (const Probe& probe : manager.take_probes()) manager.echoed(probe.number, now);
+        for (const PublicKey& changed : manager.take_copy_changes()) clones.update(manager, changed);
+        if (const auto list = table.lists.find(at("198.51.100.2:1")); list != table.lists.end()) {
+            tried = true;
+            EXPECT_EQ(list->second.what, CloneList::What::data);
+        }
+    }
+    EXPECT_TRUE(tried);
+    EXPECT_THAT(table.lists, IsEmpty()) << "for a moment";
+    ASSERT_TRUE(manager.alive(key(1)));
 }
 
 TEST_F(Clones, BeginWhereAnInitiationLeavesThisHost) {

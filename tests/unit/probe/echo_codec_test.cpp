@@ -51,5 +51,22 @@ TEST(EchoCodec, NothingElseIsBelieved) {
     EXPECT_FALSE(decode_echo_reply(kKey, longer, ip("200:1001::2")));
 }
 
+TEST(EchoCodec, WhoHearsNothingSaysSo) {
+    const EchoBytes deaf = encode_echo_request(kKey, 7, kNumber, ip("200:1001::2"), true);
+    const EchoBytes usual = encode_echo_request(kKey, 7, kNumber, ip("200:1001::2"));
+    EXPECT_TRUE(is_deaf_request(deaf));
+    EXPECT_FALSE(is_deaf_request(usual));
+    const auto reply = reply_to(deaf);
+    EXPECT_FALSE(is_deaf_request(reply));
+    EXPECT_EQ(decode_echo_reply(kKey, reply, ip("200:1001::2")), kNumber) << "it is answered as any other";
+    for (std::size_t length = 0; length < deaf.size(); ++length)
+        EXPECT_FALSE(is_deaf_request(std::span(deaf).first(length))) << length;
+    for (const std::size_t at : {0, 1, 8, 11}) {
+        auto other = deaf;
+        other[at] ^= 1;
+        EXPECT_FALSE(is_deaf_request(other)) << at;
+    }
+}
+
 }  // namespace
 }  // namespace wglan
