@@ -3,6 +3,7 @@
 
 from . import (
     carry,
+    changes,
     claims,
     direct,
     doctor,
@@ -27,6 +28,7 @@ from . import (
 
 __all__ = [
     "carry",
+    "changes",
     "claims",
     "direct",
     "doctor",

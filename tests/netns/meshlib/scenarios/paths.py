@@ -145,6 +145,8 @@ def moved_peer_is_found(mesh: Mesh) -> None:
     one, two = mesh.nodes
     mesh.expect_ping(one, mesh.overlay(two))
     new = "192.0.2.77"
+    # With another address at hand it would be reached there in the moment in between.
+    two.run("ip", "addr", "del", f"{two.addresses.ipv6}/64", "dev", "eth0")
 
     def reached_at(address: str) -> bool:
         peer = mesh.peer(one, "node2") or {}
@@ -170,6 +172,15 @@ def moved_peer_is_found(mesh: Mesh) -> None:
         timeout=10,
     )
     # Nobody tells of the way back: the other end has to search.
+    two.run("ip", "addr", "add", f"{two.addresses.ipv6}/64", "dev", "eth0", "nodad")
+    eventually(
+        lambda: any(
+            str(one_of["endpoint"]).startswith(f"[{two.addresses.ipv6}]")
+            for one_of in (mesh.peer(one, "node2") or {})["candidates"]
+        ),
+        "the IPv6 address isn't announced",
+        timeout=10,
+    )
     two.agent_kill()
     two.run("ip", "addr", "del", f"{new}/24", "dev", "eth0")
     took = eventually(
