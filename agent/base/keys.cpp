@@ -149,6 +149,22 @@ std::array<std::uint8_t, 32> sha256(std::span<const std::uint8_t> bytes) {
     return digest;
 }
 
+std::array<std::uint8_t, 32> hmac_sha256(std::span<const std::uint8_t> key,
+                                         std::span<const std::uint8_t> message) {
+    std::array<std::uint8_t, crypto_auth_hmacsha256_BYTES> mac{};
+    crypto_auth_hmacsha256_state state;
+    const std::uint8_t nothing = 0;
+    crypto_auth_hmacsha256_init(&state, key.empty() ? &nothing : key.data(), key.size());
+    crypto_auth_hmacsha256_update(&state, message.data(), message.size());
+    crypto_auth_hmacsha256_final(&state, mac.data());
+    sodium_memzero(&state, sizeof state);
+    return mac;
+}
+
+bool same_bytes(std::span<const std::uint8_t> one, std::span<const std::uint8_t> other) {
+    return one.size() == other.size() && sodium_memcmp(one.data(), other.data(), one.size()) == 0;
+}
+
 std::string seal(const WipedKey& key, std::string_view plain, std::string_view associated) {
     constexpr std::size_t kNonce = crypto_aead_xchacha20poly1305_ietf_NPUBBYTES;
     std::string out(kNonce + plain.size() + crypto_aead_xchacha20poly1305_ietf_ABYTES, '\0');

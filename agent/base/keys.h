@@ -127,6 +127,11 @@ bool verify(const IdentityKey& key, std::span<const std::uint8_t> message,
 WipedKey hkdf_sha256(std::span<const std::uint8_t> input, std::span<const std::uint8_t> salt,
                      std::string_view info);
 std::array<std::uint8_t, 32> sha256(std::span<const std::uint8_t> bytes);
+// RFC 2104; a key of any length.
+std::array<std::uint8_t, 32> hmac_sha256(std::span<const std::uint8_t> key,
+                                         std::span<const std::uint8_t> message);
+// In a time that depends on the length alone.
+bool same_bytes(std::span<const std::uint8_t> one, std::span<const std::uint8_t> other);
 
 // XChaCha20-Poly1305 (24-byte nonce). `seal` returns nonce + ciphertext.
 std::string seal(const WipedKey& key, std::string_view plain, std::string_view associated);

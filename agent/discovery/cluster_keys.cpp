@@ -22,6 +22,7 @@ Result<ClusterKeys> ClusterKeys::derive(std::span<const std::uint8_t> token, std
     keys.cluster_ = std::move(discovery_id);
     keys.member_seed_ = Secret::copy_of(hkdf_sha256(token, {}, "wglan/v1/member").bytes);
     keys.seal_key_ = Secret::copy_of(hkdf_sha256(token, {}, "wglan/v1/seal").bytes);
+    keys.annotation_key_ = Secret::copy_of(hkdf_sha256(token, {}, "wglan/v1/annotations").bytes);
     auto member = identity_of(keys.member_seed_.bytes());
     if (!member) return fail_with(member, "derive the member key");
     keys.member_key_ = MemberKey{member->bytes};
@@ -52,6 +53,14 @@ std::string ClusterKeys::seal_record(const IdentityKey& node, std::uint64_t sequ
 Result<std::string> ClusterKeys::open_record(const IdentityKey& node, std::uint64_t sequence,
                                              std::string_view sealed) const {
     return open_sealed(seal_key(), sealed, associated(cluster_, node, sequence));
+}
+
+std::array<std::uint8_t, 32> ClusterKeys::authenticate(std::string_view said) const {
+    return hmac_sha256(annotation_key_.bytes(), as_bytes(said));
+}
+
+bool ClusterKeys::is_authentic(std::string_view said, std::span<const std::uint8_t> mac) const {
+    return same_bytes(authenticate(said), mac);
 }
 
 WipedKey ClusterKeys::seal_key() const {

@@ -25,6 +25,10 @@ public:
     Result<std::string> open_record(const IdentityKey& node, std::uint64_t sequence,
                                     std::string_view sealed) const;
 
+    // HMAC-SHA256 of what a node says of itself in its Node's annotations.
+    std::array<std::uint8_t, 32> authenticate(std::string_view said) const;
+    bool is_authentic(std::string_view said, std::span<const std::uint8_t> mac) const;
+
 private:
     ClusterKeys() = default;
     WipedKey seal_key() const;
@@ -33,6 +37,7 @@ private:
     MemberKey member_key_;
     Secret member_seed_;
     Secret seal_key_;
+    Secret annotation_key_;
 };
 
 }  // namespace wglan

@@ -12,8 +12,19 @@ Failure wrong(const char* field, std::string_view what) {
     return fail(ErrorKind::invalid, fmt::format("\"{}\": {}", field, what));
 }
 
-// nlohmann writes nested values by recursion: what is read here may be written again.
 constexpr int kMaxDepth = 32;
+
+Result<const Json*> optional_container(const Json& object, const char* field, std::size_t most,
+                                       Json::value_t type, std::string_view what) {
+    const Json* value = find(object, field);
+    if (value == nullptr) return nullptr;
+    if (value->type() != type) return wrong(field, fmt::format("must be {}", what));
+    if (value->size() > most)
+        return wrong(field, fmt::format("has {} entries, at most {} are accepted", value->size(), most));
+    return value;
+}
+
+}  // namespace
 
 bool too_deep(std::string_view text) {
     int depth = 0;
@@ -33,18 +44,6 @@ bool too_deep(std::string_view text) {
     }
     return false;
 }
-
-Result<const Json*> optional_container(const Json& object, const char* field, std::size_t most,
-                                       Json::value_t type, std::string_view what) {
-    const Json* value = find(object, field);
-    if (value == nullptr) return nullptr;
-    if (value->type() != type) return wrong(field, fmt::format("must be {}", what));
-    if (value->size() > most)
-        return wrong(field, fmt::format("has {} entries, at most {} are accepted", value->size(), most));
-    return value;
-}
-
-}  // namespace
 
 Result<Json> parse_object(std::string_view text, std::size_t limit) {
     if (text.size() > limit)

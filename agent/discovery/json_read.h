@@ -17,6 +17,9 @@ using Json = nlohmann::json;
 // Refuses text over `limit` or nested over 32 levels before parsing it, and anything but an object.
 Result<Json> parse_object(std::string_view text, std::size_t limit);
 
+// Nested over 32 levels: nlohmann writes nested values by recursion, and what is read may be written again.
+bool too_deep(std::string_view text);
+
 // The field, or null when absent. `object` must be an object.
 const Json* find(const Json& object, const char* field);
 

@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+// What the Kubernetes API says of Nodes, cut down to what matters here. Pure; the text is foreign.
+#pragma once
+
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "agent/base/ip.h"
+#include "agent/base/result.h"
+
+namespace wglan {
+
+using Annotations = std::map<std::string, std::string>;  // without the prefix and its slash
+
+struct KubeNode {
+    std::string name;              // lower case, RFC 1123
+    std::string uid;               // another one under the same name is another node
+    std::string resource_version;  // opaque
+    std::vector<Prefix> pod_cidrs;
+    std::vector<IpAddress> addresses;  // InternalIP and ExternalIP, in the API's order
+    std::map<std::string, std::string> labels;
+    Annotations annotations;  // ours
+    bool operator==(const KubeNode&) const = default;
+};
+
+struct KubeNodeList {
+    std::vector<KubeNode> nodes;
+    std::vector<std::string> refused;  // "NAME: why": items that are no Nodes anyone could use
+    std::string resource_version;
+    std::string next;  // continue token; "" = this is the last page
+};
+
+// One line of a watch.
+struct KubeEvent {
+    enum class Kind { put, removed, bookmark, error };
+    Kind kind = Kind::bookmark;
+    KubeNode node;                 // put, removed; its name alone where it is refused
+    std::string refused;           // why the node can't be used; "" = it can
+    std::string resource_version;  // of all but error
+    unsigned code = 0;             // error: as an HTTP status
+    std::string message;
+};
+
+inline constexpr std::size_t kMaxNodeListBody = 32U << 20;
+inline constexpr std::size_t kMaxNodeLine = 4U << 20;  // etcd holds no object over 1.5 MiB
+
+// `prefix`: discovery.kubernetes.annotationPrefix.
+Result<KubeNodeList> parse_node_list(std::string_view json, std::string_view prefix);
+Result<KubeEvent> parse_node_event(std::string_view json, std::string_view prefix);
+Result<KubeNode> parse_node(std::string_view json, std::string_view prefix);
+// What a Status object says, in one line; "" where the text is none.
+std::string status_message(std::string_view json);
+
+}  // namespace wglan
