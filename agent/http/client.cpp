@@ -213,7 +213,7 @@ private:
 Result<std::unique_ptr<HttpClient>> make_http_client(asio::io_context&, Url url, HttpClientOptions options) {
     auto target = std::make_shared<http::Target>();
     if (url.tls) {
-        auto context = http::make_client_context(options.ca_file);
+        auto context = http::make_client_context(options);
         if (!context) return Failure(context.error());
         target->context = std::move(*context);
     }

@@ -5,12 +5,17 @@
 
 #include <memory>
 
+#include "agent/base/keys.h"
 #include "agent/http/http.h"
 
 namespace wglan {
 
 struct HttpClientOptions {
     std::string ca_file;                               // PEM; "" = the system's
+    std::string ca_pem;                                // the same as text; goes before ca_file
+    std::string server_name;                           // that the certificate must have; "" = the URL's host
+    std::string certificate_pem;                       // of this client, with its chain; "" = none
+    std::shared_ptr<const Secret> key_pem;             // belongs to it
     std::uint32_t socket_mark = 0;                     // SO_MARK, 0 = none
     std::chrono::milliseconds connect_timeout{5000};   // name look-up, connect and TLS handshake, each
     std::chrono::milliseconds request_timeout{10000};  // whole request of `request`
@@ -38,7 +43,7 @@ public:
     virtual Task<Result<std::unique_ptr<HttpStream>>> stream(HttpRequest request) = 0;
 };
 
-// Certificate and host name are verified for https. Fails on an unreadable ca_file.
+// Certificate and host name are verified for https. Fails on an unreadable ca_file, or PEM that is none.
 Result<std::unique_ptr<HttpClient>> make_http_client(asio::io_context& io, Url url,
                                                      HttpClientOptions options);
 // Over a UNIX stream socket.

@@ -105,7 +105,9 @@ Task<Result<std::shared_ptr<ByteStream>>> dial(const Target& target, SteadyTime 
         co_await connect_any(std::move(*endpoints), target.options.socket_mark, step(limit, overall));
     if (!stream) co_return Failure(stream.error());
     if (!target.url.tls) co_return make_plain_stream(std::move(*stream));
-    co_return co_await connect_tls(std::move(*stream), target.context, target.url.host, step(limit, overall));
+    const auto& name = target.options.server_name;
+    co_return co_await connect_tls(std::move(*stream), target.context, name.empty() ? target.url.host : name,
+                                   step(limit, overall));
 }
 
 }  // namespace wglan::http

@@ -33,6 +33,11 @@ Result<> readable(const std::string& what, const std::string& file) {
     return {};
 }
 
+// An encrypted key would make OpenSSL ask on the terminal.
+void refuse_passwords(context& made) {
+    SSL_CTX_set_default_passwd_cb(made.native_handle(), [](char*, int, int, void*) { return 0; });
+}
+
 // Chooses http/1.1 if the client offers it; goes on without ALPN otherwise.
 int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length, const unsigned char* offered,
                     unsigned length, void*) {
@@ -45,20 +50,49 @@ int select_protocol(SSL*, const unsigned char** out, unsigned char* out_length, 
     return SSL_TLSEXT_ERR_OK;
 }
 
+Result<> trust(context& made, const HttpClientOptions& options) {
+    error_code error;
+    if (!options.ca_pem.empty()) {
+        made.add_certificate_authority(boost::asio::buffer(options.ca_pem), error);
+        if (error)
+            return fail(ErrorKind::invalid, "CA certificates: " + error.message() + " (PEM is expected)");
+        return {};
+    }
+    if (options.ca_file.empty()) {
+        made.set_default_verify_paths(error);
+        if (error) return fail(ErrorKind::io, "load the system's CA certificates: " + error.message());
+        return {};
+    }
+    if (auto there = readable("CA file", options.ca_file); !there) return there;
+    made.load_verify_file(options.ca_file, error);
+    return error ? Result<>(unusable("CA file", options.ca_file, error)) : Result<>{};
+}
+
+Result<> show(context& made, const HttpClientOptions& options) {
+    if (options.certificate_pem.empty()) return {};
+    const auto bad = [](const char* what, const error_code& error) {
+        return fail(ErrorKind::invalid, std::string(what) + ": " + error.message() + " (PEM is expected)");
+    };
+    error_code error;
+    refuse_passwords(made);
+    made.use_certificate_chain(boost::asio::buffer(options.certificate_pem), error);
+    if (error) return bad("client certificate", error);
+    const auto key = options.key_pem ? options.key_pem->text() : std::string_view();
+    made.use_private_key(boost::asio::buffer(key.data(), key.size()), context::pem, error);
+    if (error) return bad("client key", error);
+    if (SSL_CTX_check_private_key(made.native_handle()) == 1) return {};
+    ERR_clear_error();
+    return fail(ErrorKind::invalid, "the client's key doesn't belong to its certificate");
+}
+
 }  // namespace
 
-Result<std::shared_ptr<context>> make_client_context(const std::string& ca_file) {
+Result<std::shared_ptr<context>> make_client_context(const HttpClientOptions& options) {
     error_code error;
     auto made = make_context(context::tls_client);
     made->set_verify_mode(boost::asio::ssl::verify_peer, error);
-    if (ca_file.empty()) {
-        made->set_default_verify_paths(error);
-        if (error) return fail(ErrorKind::io, "load the system's CA certificates: " + error.message());
-        return made;
-    }
-    if (auto there = readable("CA file", ca_file); !there) return Failure(there.error());
-    made->load_verify_file(ca_file, error);
-    if (error) return unusable("CA file", ca_file, error);
+    if (auto trusted = trust(*made, options); !trusted) return Failure(trusted.error());
+    if (auto shown = show(*made, options); !shown) return Failure(shown.error());
     return made;
 }
 
@@ -68,8 +102,7 @@ Result<std::shared_ptr<context>> make_server_context(const std::string& certific
     if (auto there = readable("key", key_file); !there) return Failure(there.error());
     error_code error;
     auto made = make_context(context::tls_server);
-    // An encrypted key would make OpenSSL ask on the terminal.
-    SSL_CTX_set_default_passwd_cb(made->native_handle(), [](char*, int, int, void*) { return 0; });
+    refuse_passwords(*made);
     SSL_CTX_set_alpn_select_cb(made->native_handle(), select_protocol, nullptr);
     made->use_certificate_chain_file(certificate_file, error);
     if (error) return unusable("certificate", certificate_file, error);

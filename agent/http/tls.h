@@ -8,11 +8,12 @@
 #include <boost/asio/ssl/context.hpp>
 
 #include "agent/base/result.h"
+#include "agent/http/client.h"
 
 namespace wglan::http {
 
-// Verifies the other side against the PEM certificates of ca_file, or the system's where it is "".
-Result<std::shared_ptr<boost::asio::ssl::context>> make_client_context(const std::string& ca_file);
+// Verifies the other side as the options say, and shows the client's certificate where there is one.
+Result<std::shared_ptr<boost::asio::ssl::context>> make_client_context(const HttpClientOptions& options);
 Result<std::shared_ptr<boost::asio::ssl::context>> make_server_context(const std::string& certificate_file,
                                                                        const std::string& key_file);
 
