@@ -32,6 +32,14 @@ Result<> SequenceGuard::admit(const NodeEntry& entry) {
     return {};
 }
 
+Result<> SequenceGuard::admit(const IdentityKey& node, std::uint64_t sequence, UnixTime issued) {
+    if (auto done = check(node, sequence, EnvelopeKind::put); !done) return done;
+    if (!seen_.contains(node)) make_room();
+    Seen& seen = seen_[node];
+    if (sequence > seen.sequence) seen = {sequence, issued, false, nullptr};
+    return {};
+}
+
 bool SequenceGuard::knows(const NodeEntry& entry) const {
     const auto it = seen_.find(entry.node);
     if (it == seen_.end() || !it->second.entry) return false;

@@ -26,6 +26,8 @@ public:
     // A verified statement: remembered if it is the newest. conflict when a newer one was seen, or
     // a record meets a tombstone of its own sequence. The same statement again is fine.
     Result<> admit(const NodeEntry& entry);
+    // A verified record without an envelope, as Node annotations hold it.
+    Result<> admit(const IdentityKey& node, std::uint64_t sequence, UnixTime issued);
     // The same judgement without remembering.
     Result<> check(const IdentityKey& node, std::uint64_t sequence, EnvelopeKind kind) const;
     // True if exactly these signed bytes were admitted last: no need to verify them again.

@@ -4,14 +4,6 @@
 #include <utility>
 
 namespace wglan {
-namespace {
-
-// A service that repeats nonsense must fill neither log nor memory.
-constexpr Seconds kRefusalInterval{60};
-constexpr std::size_t kMaxRefusals = 256;
-
-}  // namespace
-
 void ServiceView::begin_list() {
     listed_.clear();
     list_updates_.clear();
@@ -155,9 +147,7 @@ void ServiceView::see_own(const NodeEntry& entry, OwnSight& own, std::vector<Sou
 
 void ServiceView::refuse(const std::string& peer, const std::string& reason,
                          std::vector<SourceUpdate>& updates) {
-    const auto now = context_.clock->now();
-    std::erase_if(told_, [&](const auto& item) { return now - item.second >= kRefusalInterval; });
-    if (told_.size() >= kMaxRefusals || !told_.emplace(peer, now).second) return;
+    if (!refusals_.worth_telling(peer, context_.clock->now())) return;
     auto refused = update(SourceUpdate::Kind::refused);
     refused.refused_peer = peer;
     refused.refused_reason = reason;

@@ -2,9 +2,9 @@
 // What one discovery service says, judged: entries in, verified news out. No sockets.
 #pragma once
 
-#include <map>
 #include <unordered_map>
 
+#include "agent/discovery/refusals.h"
 #include "agent/discovery/source_context.h"
 
 namespace wglan {
@@ -54,7 +54,7 @@ private:
     std::vector<SourceUpdate> list_updates_;
     std::vector<SourcedRecord> list_records_;
     OwnSight list_own_;
-    std::map<std::string, SteadyTime> told_;  // peers whose refusal was told lately
+    Refusals refusals_;
 };
 
 }  // namespace wglan

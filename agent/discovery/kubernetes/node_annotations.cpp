@@ -22,9 +22,10 @@ constexpr const char* kObserved = "observed";
 constexpr const char* kSequence = "sequence";
 constexpr const char* kSignature = "signature";
 constexpr std::string_view kVersion = "v1";
-// In this order. Others below the prefix are somebody else's, or a later version's.
-constexpr const char* kSigned[] = {kPublicKey, kAddress,  kIdentity, kEndpoints,
-                                   kPrefixes,  kObserved, kSequence};
+// Others below the prefix are somebody else's, or a later version's.
+constexpr const char* kNames[] = {kPublicKey, kAddress,  kIdentity, kEndpoints,
+                                  kPrefixes,  kObserved, kSequence, kSignature};
+constexpr std::span kSigned(kNames, std::size(kNames) - 1);  // in this order
 
 const std::string& at(const Annotations& annotations, const char* name) {
     static const std::string kNone;
@@ -161,6 +162,8 @@ Result<> read_observed(const Annotations& annotations, Record& record) {
 }
 
 }  // namespace
+
+std::span<const char* const> annotation_names() { return kNames; }
 
 Annotations annotate(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
                      const Record& record, const std::string& node_name, const std::string& node_uid) {

@@ -23,6 +23,9 @@ namespace wglan {
 Annotations annotate(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
                      const Record& record, const std::string& node_name, const std::string& node_uid);
 
+// Those above, `signature` last.
+std::span<const char* const> annotation_names();
+
 // The text of `signature` for these.
 std::string sign_annotations(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
                              const Annotations& annotations, const std::string& node_name,

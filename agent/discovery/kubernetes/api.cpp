@@ -1,0 +1,140 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/discovery/kubernetes/api.h"
+
+#include <algorithm>
+#include <charconv>
+
+#include <fmt/format.h>
+
+#include "agent/base/file.h"
+#include "agent/discovery/kubernetes/node.h"
+#include "agent/http/gzip.h"
+
+namespace wglan {
+namespace {
+
+std::string hint(unsigned status) {
+    switch (status) {
+        case 401:
+            return "the API server doesn't accept our token or certificate: is it expired, or another "
+                   "cluster's?";
+        case 403:
+            return "our user lacks the right: see the ClusterRole in config/kubernetes";
+        case 404:
+            return "there is no such Node";
+        case 409:
+            return "the Node was made anew meanwhile";
+        case 410:
+            return "the API server has forgotten that state";
+        case 422:
+            return "the API server finds it invalid";
+        case 429:
+            return "the API server asks for patience";
+        default:
+            return {};
+    }
+}
+
+}  // namespace
+
+Result<std::shared_ptr<KubeApi>> KubeApi::make(asio::io_context& io, KubeAccess access, std::uint32_t mark,
+                                               const KubeTimes& times) {
+    HttpClientOptions options;
+    options.ca_pem = access.ca_pem;
+    options.server_name = access.server_name;
+    options.certificate_pem = access.certificate_pem;
+    options.key_pem = access.key_pem;
+    options.socket_mark = mark;
+    options.connect_timeout = times.connect_timeout;
+    options.request_timeout = times.request_timeout;
+    options.max_body = kMaxNodeListBody;
+    options.max_line = kMaxNodeLine;
+    auto client = make_http_client(io, access.server, std::move(options));
+    if (!client) return fail_with(client, "API server " + access.server.to_string());
+    auto api = std::make_shared<KubeApi>(std::move(access));
+    api->client_ = std::move(*client);
+    return api;
+}
+
+Result<HttpRequest> KubeApi::request(const char* method, std::string target) const {
+    HttpRequest request;
+    request.method = method;
+    request.target = std::move(target);
+    request.headers["accept"] = "application/json";
+    request.headers["user-agent"] = "wglan-agent";
+    const auto bearer = [&](const Secret& token) {
+        request.headers["authorization"] = "Bearer " + std::string(token.text());
+    };
+    if (!access_.token_file.empty()) {
+        const auto token = read_secret_file(access_.token_file);
+        if (!token) return fail_with(token, "our token");
+        bearer(*token);
+    } else if (access_.token) {
+        bearer(*access_.token);
+    }
+    return request;
+}
+
+Task<Result<HttpResponse>> KubeApi::get(std::string target) const {
+    auto made = request("GET", std::move(target));
+    if (!made) co_return Failure(made.error());
+    made->headers["accept-encoding"] = "gzip";
+    auto response = co_await client_->request(std::move(*made));
+    if (!response) co_return Failure(response.error());
+    if (const auto it = response->headers.find("content-encoding");
+        it != response->headers.end() && it->second == "gzip") {
+        auto plain = gunzip(response->body, kMaxNodeListBody);
+        if (!plain) co_return Failure(plain.error());
+        response->body = std::move(*plain);
+    }
+    co_return std::move(*response);
+}
+
+Task<Result<std::unique_ptr<HttpStream>>> KubeApi::watch(std::string target) const {
+    auto made = request("GET", std::move(target));
+    if (!made) co_return Failure(made.error());
+    co_return co_await client_->stream(std::move(*made));
+}
+
+Task<Result<HttpResponse>> KubeApi::merge_patch(std::string target, std::string json) const {
+    auto made = request("PATCH", std::move(target));
+    if (!made) co_return Failure(made.error());
+    made->headers["content-type"] = "application/merge-patch+json";
+    made->body = std::move(json);
+    co_return co_await client_->request(std::move(*made));
+}
+
+Error kube_error(unsigned status, std::string_view body, const char* doing) {
+    const auto said = status_message(body), more = hint(status);
+    auto text = fmt::format("{}: answer {}", doing, status);
+    if (!more.empty()) text += ": " + more;
+    if (!said.empty()) text += " (" + said + ")";
+    const bool refused = status == 401 || status == 403;
+    return {refused ? ErrorKind::permission : ErrorKind::protocol, std::move(text)};
+}
+
+std::optional<Milliseconds> retry_after(const HttpResponse& response, Milliseconds most) {
+    const auto it = response.headers.find("retry-after");
+    if (it == response.headers.end()) return std::nullopt;
+    const std::string& text = it->second;
+    unsigned seconds = 0;
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
+    if (error != std::errc() || end != text.data() + text.size()) return std::nullopt;
+    return std::min<Milliseconds>(Seconds{seconds}, most);
+}
+
+// RFC 3986 section 2.3
+std::string percent_encode(std::string_view text) {
+    std::string out;
+    for (const char c : text) {
+        const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                           c == '-' || c == '_' || c == '.' || c == '~';
+        if (plain)
+            out += c;
+        else
+            fmt::format_to(std::back_inserter(out), "%{:02X}", static_cast<unsigned char>(c));
+    }
+    return out;
+}
+
+}  // namespace wglan

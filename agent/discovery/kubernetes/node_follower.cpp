@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/discovery/kubernetes/node_follower.h"
+
+#include <boost/asio/post.hpp>
+#include <boost/asio/redirect_error.hpp>
+#include <boost/asio/use_awaitable.hpp>
+#include <fmt/format.h>
+
+#include "agent/base/log.h"
+
+namespace wglan {
+namespace {
+
+constexpr std::size_t kPage = 250;  // Nodes: some 700 KB of text
+// Nodes judged in one go (two checks of signatures each) before others get their turn.
+constexpr std::size_t kBatch = 32;
+
+}  // namespace
+
+NodeFollower::NodeFollower(const SourceContext& context, const KubeTimes& times,
+                           std::shared_ptr<const KubeApi> api, std::string source, std::string prefix,
+                           std::string own_name)
+    : context_(context),
+      times_(times),
+      api_(std::move(api)),
+      prefix_(std::move(prefix)),
+      backoff_(times.backoff_first, times.backoff_most, context_.random),
+      timer_(*context_.io),
+      view_(context_, source, std::move(own_name)) {
+    status_.name = std::move(source);
+}
+
+Task<void> NodeFollower::run(Emit emit, See see) {
+    emit_ = std::move(emit);
+    see_ = std::move(see);
+    while (!stopped_) {
+        const auto ended = co_await follow();
+        stream_ = nullptr;
+        if (stopped_) break;
+        if (!ended.quiet) failed(ended);
+        timer_.expires_after(ended.wait ? std::max(*ended.wait, Milliseconds{0}) : backoff_.next());
+        boost::system::error_code ignored;
+        co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+    }
+}
+
+void NodeFollower::stop() {
+    stopped_ = true;
+    timer_.cancel();
+    if (stream_ != nullptr) stream_->close();
+}
+
+SourceStatus NodeFollower::status() const {
+    auto status = status_;
+    status.records = view_.size();
+    return status;
+}
+
+Task<NodeFollower::Ended> NodeFollower::follow() {
+    if (version_.empty())
+        if (auto ended = co_await list()) co_return std::move(*ended);
+    auto target =
+        fmt::format("/api/v1/nodes?watch=true&allowWatchBookmarks=true&resourceVersion={}&timeoutSeconds={}",
+                    percent_encode(version_), times_.watch_time.count() / 1000);
+    auto opened = co_await api_->watch(std::move(target));
+    if (!opened) co_return Ended{opened.error().wrap("watch Nodes")};
+    if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
+    const unsigned status = (*opened)->status();
+    if (status == 410) co_return forgotten(kube_error(410, {}, "watch Nodes"));
+    if (status != 200) {
+        std::string body;
+        if (auto line = co_await (*opened)->read_line(times_.request_timeout)) body = std::move(*line);
+        co_return Ended{kube_error(status, body, "watch Nodes"), SourceState::degraded};
+    }
+    synced();
+    co_return co_await read_events(std::move(*opened));
+}
+
+// The server can't say what happened since: a new list does. A list's own version that is forgotten at once
+// would make us list without end; then there is a pause.
+NodeFollower::Ended NodeFollower::forgotten(Error error) {
+    version_.clear();
+    Ended ended{std::move(error), SourceState::degraded};
+    if (!fresh_) {
+        ended.quiet = true;
+        ended.wait = Milliseconds{0};
+    }
+    return ended;
+}
+
+Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(const std::string& next) {
+    auto target = fmt::format("/api/v1/nodes?limit={}", kPage);
+    if (!next.empty()) target += "&continue=" + percent_encode(next);
+    auto response = co_await api_->get(std::move(target));
+    if (!response) co_return tl::unexpected(Ended{response.error().wrap("list Nodes")});
+    if (response->status != 200) {
+        Ended ended{kube_error(response->status, response->body, "list Nodes"), SourceState::degraded};
+        ended.wait = retry_after(*response, times_.most_retry_after);
+        co_return tl::unexpected(std::move(ended));
+    }
+    auto parsed = parse_node_list(response->body, prefix_);
+    if (!parsed) co_return tl::unexpected(Ended{parsed.error().wrap("list Nodes"), SourceState::degraded});
+    co_return std::move(*parsed);
+}
+
+Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
+    view_.begin_list();
+    std::string next, version;
+    do {
+        auto got = co_await page(next);
+        if (!got) co_return std::move(got.error());
+        for (const auto& reason : got->refused) view_.add_refused(reason);
+        for (std::size_t i = 0; i < got->nodes.size(); ++i) {
+            view_.add_listed(got->nodes[i]);
+            if (i % kBatch == kBatch - 1) co_await asio::post(*context_.io, asio::use_awaitable);
+            if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
+        }
+        if (!got->next.empty() && got->next == next)
+            co_return Ended{Error(ErrorKind::protocol, "list Nodes: the same page again"),
+                            SourceState::degraded};
+        next = std::move(got->next);
+        version = std::move(got->resource_version);
+    } while (!next.empty());
+    version_ = std::move(version);
+    fresh_ = true;
+    OwnNode own;
+    auto updates = view_.end_list(own);
+    status_.last_sync = context_.clock->unix_now();
+    if (!deliver(std::move(updates), own)) co_return Ended{Error(ErrorKind::io, "stopped")};
+    co_return std::nullopt;
+}
+
+Task<NodeFollower::Ended> NodeFollower::read_events(std::unique_ptr<HttpStream> stream) {
+    stream_ = stream.get();
+    bool read_any = false;
+    for (;;) {
+        auto line = co_await stream->read_line(times_.silence);
+        if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
+        if (!line) {
+            // Servers end and cut watches all the time; what counts is whether the next one opens.
+            Ended ended{line.error().wrap("watch Nodes")};
+            if (line.error().kind() == ErrorKind::exhausted) version_.clear();
+            ended.quiet = read_any || line.error().kind() == ErrorKind::not_found;
+            if (read_any) ended.wait = Milliseconds{0};
+            co_return ended;
+        }
+        auto event = parse_node_event(*line, prefix_);
+        if (!event) {
+            // The line would come again: only a fresh list leads past it.
+            version_.clear();
+            co_return Ended{event.error().wrap("watch Nodes: a line that is no event"),
+                            SourceState::degraded};
+        }
+        if (event->kind == KubeEvent::Kind::error) {
+            auto error = Error(ErrorKind::protocol, fmt::format("watch Nodes: the API server says {} {}",
+                                                                event->code, event->message));
+            if (event->code == 410) co_return forgotten(std::move(error));
+            version_.clear();
+            co_return Ended{std::move(error), SourceState::degraded};
+        }
+        if (!read_any) backoff_.reset();
+        read_any = true;
+        fresh_ = false;
+        version_ = event->resource_version;
+        status_.last_sync = context_.clock->unix_now();
+        OwnNode own;
+        auto updates = view_.apply(*event, own);
+        if (!deliver(std::move(updates), own)) co_return Ended{Error(ErrorKind::io, "stopped")};
+    }
+}
+
+// False when a callback has stopped us.
+bool NodeFollower::deliver(std::vector<SourceUpdate> updates, const OwnNode& own) {
+    for (auto& update : updates) {
+        if (stopped_) return false;
+        emit_(std::move(update));
+    }
+    if (!stopped_ && own.known) see_(own);
+    return !stopped_;
+}
+
+void NodeFollower::synced() {
+    if (status_.state != SourceState::synced)
+        spdlog::info("{}: synced, {} Nodes with an agent", status_.name, view_.size());
+    status_.state = SourceState::synced;
+    status_.last_error.clear();
+}
+
+void NodeFollower::failed(const Ended& ended) {
+    const auto text = ended.error.message();
+    if (status_.state != ended.state || status_.last_error != text)
+        spdlog::warn("{}: {}; what it told stays", status_.name, text);
+    status_.state = ended.state;
+    status_.last_error = text;
+}
+
+}  // namespace wglan

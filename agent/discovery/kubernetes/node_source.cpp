@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/discovery/kubernetes/node_source.h"
+
+#include <boost/asio/bind_cancellation_slot.hpp>
+#include <boost/asio/cancellation_signal.hpp>
+#include <boost/asio/co_spawn.hpp>
+#include <boost/asio/post.hpp>
+
+#include "agent/base/log.h"
+#include "agent/discovery/kubernetes/node_follower.h"
+#include "agent/discovery/kubernetes/node_publisher.h"
+
+namespace wglan {
+namespace {
+
+constexpr const char* kName = "kubernetes";
+
+// The coroutines share it, so that it outlives the source while they end.
+struct Shared : std::enable_shared_from_this<Shared> {
+    Shared(const SourceContext& context, const std::shared_ptr<const KubeApi>& api,
+           std::shared_ptr<const Secret> seed, const NodeSourceOptions& options)
+        : io(*context.io),
+          publisher(context, options.times, api, std::move(seed), kName, options.annotation_prefix,
+                    options.node_name),
+          follower(context, options.times, api, kName, options.annotation_prefix, options.node_name) {}
+
+    void tell(SourceUpdate update) {
+        // A copy: the callback may stop us, which drops ours.
+        if (auto callback = on_update) callback(std::move(update));
+    }
+
+    template <class Start>
+    void spawn(Start start, asio::cancellation_signal& signal) {
+        auto ended = [self = shared_from_this()](std::exception_ptr error) {
+            if (!error || self->stopped) return;
+            try {
+                std::rethrow_exception(error);
+            } catch (const std::exception& e) {
+                spdlog::error("{}: {}", kName, e.what());
+            }
+        };
+        asio::co_spawn(io, std::move(start), asio::bind_cancellation_slot(signal.slot(), std::move(ended)));
+    }
+
+    asio::io_context& io;
+    NodePublisher publisher;
+    NodeFollower follower;
+    Source::Callback on_update;
+    asio::cancellation_signal cancel_publisher, cancel_follower;
+    bool stopped = false;
+};
+
+class NodeSource final : public Source {
+public:
+    explicit NodeSource(std::shared_ptr<Shared> shared) : shared_(std::move(shared)) {}
+    ~NodeSource() override { NodeSource::stop(); }
+
+    void start(Callback on_update) override {
+        auto self = shared_;
+        self->on_update = std::move(on_update);
+        // The outer lambdas own `self` for as long as their coroutine lives; the inner ones needn't.
+        auto tell = [raw = self.get()](SourceUpdate update) { raw->tell(std::move(update)); };
+        auto see = [raw = self.get()](const OwnNode& own) {
+            if (auto news = raw->publisher.saw(own)) raw->tell(std::move(*news));
+        };
+        self->spawn([self] { return self->publisher.run(); }, self->cancel_publisher);
+        self->spawn([self, tell, see] { return self->follower.run(tell, see); }, self->cancel_follower);
+    }
+
+    void stop() override {
+        if (shared_->stopped) return;
+        shared_->stopped = true;
+        shared_->on_update = nullptr;
+        shared_->publisher.stop();
+        shared_->follower.stop();
+        shared_->cancel_publisher.emit(asio::cancellation_type::terminal);
+        shared_->cancel_follower.emit(asio::cancellation_type::terminal);
+        // co_spawn's own handler may queue the cancellation with a pointer into our signals: they must
+        // live until the queue is past it.
+        asio::post(shared_->io, [self = shared_] {});
+    }
+
+    SourceStatus status() const override {
+        auto status = shared_->follower.status();
+        const auto& error = shared_->publisher.error();
+        if (status.state == SourceState::synced && !error.empty()) {
+            status.state = SourceState::degraded;
+            status.last_error = error;
+        }
+        return status;
+    }
+
+    bool publishes() const override { return true; }
+    void publish(OwnRecord own) override { shared_->publisher.publish(std::move(own)); }
+
+    // Not a coroutine on `this`: the source may go while it runs.
+    Task<Result<>> withdraw(std::uint64_t, std::chrono::milliseconds limit) override {
+        return withdraw_with(shared_, limit);
+    }
+
+private:
+    static Task<Result<>> withdraw_with(std::shared_ptr<Shared> shared, Milliseconds limit) {
+        co_return co_await shared->publisher.withdraw(limit);
+    }
+
+    std::shared_ptr<Shared> shared_;
+};
+
+}  // namespace
+
+Result<std::unique_ptr<Source>> make_node_source(const SourceContext& context,
+                                                 std::shared_ptr<const Secret> seed,
+                                                 NodeSourceOptions options) {
+    auto api = KubeApi::make(*context.io, options.access, options.socket_mark, options.times);
+    if (!api) return Failure(api.error());
+    return std::make_unique<NodeSource>(
+        std::make_shared<Shared>(context, std::move(*api), std::move(seed), options));
+}
+
+}  // namespace wglan

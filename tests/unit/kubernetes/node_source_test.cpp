@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "agent/discovery/kubernetes/node_source.h"
+
+#include <fstream>
+
+#include <gmock/gmock.h>
+
+#include "agent/discovery/kubernetes/node_annotations.h"
+#include "fake_api.h"
+#include "tests/support/certificates.h"
+#include "tests/support/event_loop.h"
+
+namespace wglan::testing {
+namespace {
+
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::IsEmpty;
+using ::testing::UnorderedElementsAre;
+
+class NodeSourceTest : public ::testing::Test {
+protected:
+    NodeSourceTest() {
+        std::ofstream(dir / "token") << "secret\n";
+        options.access.server = must(Url::parse("http://127.0.0.1:" + std::to_string(api.port())));
+        options.access.token_file = dir / "token";
+        options.node_name = "node1";
+        options.times.backoff_first = Milliseconds{10};
+        options.times.backoff_most = Milliseconds{50};
+        options.times.silence = Seconds{20};
+        add(self, false);
+    }
+    ~NodeSourceTest() override {
+        source.reset();
+        io.poll();
+    }
+
+    json object_of(const Node& node, bool annotated, std::uint64_t sequence = 1) const {
+        json object = {{"kind", "Node"},
+                       {"metadata", {{"name", node.record.name}, {"uid", "uid-" + node.record.name}}},
+                       {"spec", {{"podCIDRs", json::array()}}},
+                       {"status", {{"addresses", json::array()}}}};
+        for (const auto& prefix : node.record.pod_prefixes)
+            object["spec"]["podCIDRs"].push_back(prefix.to_string());
+        for (const auto& address : node.record.node_addresses)
+            object["status"]["addresses"].push_back(
+                {{"type", "InternalIP"}, {"address", address.to_string()}});
+        if (!annotated) return object;
+        auto record = node.record;
+        record.sequence = sequence;
+        for (const auto& [name, text] :
+             annotate(keys, node.seed.bytes(), record, node.record.name, "uid-" + node.record.name))
+            object["metadata"]["annotations"]["wglan.dev/" + name] = text;
+        return object;
+    }
+    void add(const Node& node, bool annotated, std::uint64_t sequence = 1) {
+        api.state->put(object_of(node, annotated, sequence));
+    }
+    void start() {
+        auto context = context_for(io, date, self);
+        auto seed = std::make_shared<const Secret>(self.seed.clone());
+        source = must(make_node_source(context, seed, options));
+        source->start([this](SourceUpdate update) {
+            if (update.kind == SourceUpdate::Kind::snapshot) names.clear();
+            for (const auto& record : update.records) names.insert(record.record.name);
+            if (update.kind == SourceUpdate::Kind::gone) gone.push_back(update.identity);
+            if (update.kind == SourceUpdate::Kind::own_sequence) own_sequence = update.sequence;
+            if (update.kind == SourceUpdate::Kind::refused) refused.push_back(update.refused_reason);
+        });
+    }
+    void publish(std::uint64_t sequence) {
+        auto record = self.record;
+        record.sequence = sequence;
+        source->publish({record});
+    }
+    template <class Done>
+    void until(Done done) {
+        test::turn_until(io, done);
+    }
+    void until_synced() {
+        until([&] { return source->status().state == SourceState::synced; });
+    }
+    std::string own(const std::string& name) const {
+        const auto& metadata = api.state->nodes.at("node1")["metadata"];
+        return metadata.contains("annotations") ? metadata["annotations"].value("wglan.dev/" + name, "") : "";
+    }
+    void settle() { test::run(io, test::sleep_for(Milliseconds(60))); }
+
+    test::TempDir dir;
+    asio::io_context io;
+    FixedDate date;
+    ClusterKeys keys = cluster_keys();
+    Node self{1}, two{2}, three{3};
+    FakeApi api{io};
+    NodeSourceOptions options;
+    std::unique_ptr<Source> source;
+    std::set<std::string> names;
+    std::vector<IdentityKey> gone;
+    std::vector<std::string> refused;
+    std::uint64_t own_sequence = 0;
+};
+
+TEST_F(NodeSourceTest, TellsWhatNodesSayAndFollowsThem) {
+    add(two, true);
+    start();
+    until_synced();
+    EXPECT_THAT(names, UnorderedElementsAre("node2"));
+    EXPECT_EQ(source->status().name, "kubernetes");
+    EXPECT_EQ(source->status().records, 1U);
+    add(three, true);
+    until([&] { return names.contains("node3"); });
+    api.state->remove("node2");
+    until([&] { return !gone.empty(); });
+    EXPECT_EQ(gone[0], two.identity);
+    EXPECT_EQ(api.state->count("LIST"), 1U);
+}
+
+TEST_F(NodeSourceTest, ListsInPagesPackedAndPlain) {
+    api.state->page = 7;
+    for (std::uint8_t i = 10; i < 40; ++i) add(Node{i}, true);
+    start();
+    until_synced();
+    EXPECT_EQ(names.size(), 30U);
+    EXPECT_EQ(api.state->count("LIST more"), 4U);
+}
+
+TEST_F(NodeSourceTest, PublishesWithOnePatchAndNoneWhenNothingChanged) {
+    start();
+    publish(5);
+    until([&] { return own("sequence") == "5"; });
+    settle();
+    EXPECT_EQ(api.state->count("PATCH"), 1U);
+    ASSERT_EQ(api.state->patches.size(), 1U);
+    EXPECT_EQ(api.state->patches[0]["metadata"]["uid"], "uid-node1");
+    publish(5);
+    settle();
+    EXPECT_EQ(api.state->count("PATCH"), 1U);
+    // What others can read is what we meant.
+    const auto node = must(parse_node(api.state->nodes["node1"].dump(), "wglan.dev"));
+    auto expected = self.record;
+    expected.sequence = 5;
+    expected.labels.clear();
+    EXPECT_EQ(must(read_annotations(keys, node)), expected);
+}
+
+TEST_F(NodeSourceTest, RepairsWhatSomebodyRemoves) {
+    start();
+    publish(5);
+    until([&] { return own("sequence") == "5"; });
+    auto spoilt = api.state->nodes["node1"];
+    spoilt["metadata"]["annotations"].erase("wglan.dev/public-key");
+    spoilt["metadata"]["annotations"]["wglan.dev/endpoints"] = "198.51.100.66:1";
+    spoilt["metadata"]["annotations"]["wglan.dev/note"] = "rack 7";
+    api.state->put(spoilt);
+    until([&] { return own("public-key") != ""; });
+    EXPECT_EQ(own("endpoints"), "192.0.2.1:51820");
+    EXPECT_EQ(own("note"), "rack 7");
+    EXPECT_EQ(api.state->count("PATCH"), 2U);
+}
+
+TEST_F(NodeSourceTest, RemovesThemAtTheEndAndNothingElse) {
+    start();
+    publish(5);
+    until([&] { return own("sequence") == "5"; });
+    auto noted = api.state->nodes["node1"];
+    noted["metadata"]["annotations"]["wglan.dev/note"] = "rack 7";
+    api.state->put(noted);
+    EXPECT_TRUE(test::run(io, source->withdraw(6, Seconds{5})));
+    EXPECT_EQ(own("signature"), "");
+    EXPECT_EQ(own("note"), "rack 7");
+    settle();
+    EXPECT_EQ(own("public-key"), "") << "they must not come back";
+    api.go_down();
+    const auto late = test::run(io, source->withdraw(7, Milliseconds{50}));
+    EXPECT_EQ(late.error().kind(), ErrorKind::timeout);
+}
+
+TEST_F(NodeSourceTest, AnotherNodeUnderOurNameGetsThemAnew) {
+    start();
+    publish(5);
+    until([&] { return own("sequence") == "5"; });
+    const auto before = own("signature");
+    api.state->remove("node1");
+    until([&] { return source->status().last_error.find("no Node node1") != std::string::npos; });
+    auto heir = object_of(self, false);
+    heir["metadata"]["uid"] = "uid-other";
+    api.state->put(heir);
+    until([&] { return own("sequence") == "5"; });
+    EXPECT_NE(own("signature"), before);
+    until_synced();
+}
+
+TEST_F(NodeSourceTest, TellsASequenceThatIsAheadOfOurs) {
+    add(self, true, 70);
+    start();
+    publish(5);
+    until([&] { return own_sequence == 70; });
+}
+
+TEST_F(NodeSourceTest, ForgottenStatesAreListedAgain) {
+    add(two, true);
+    start();
+    until_synced();
+    // In the stream of an answer 200.
+    api.state->compact();
+    api.state->end_watches();
+    add(three, true);
+    api.state->compact();
+    until([&] { return names.contains("node3"); });
+    EXPECT_EQ(api.state->count("LIST"), 2U);
+    // As an answer of its own, at watch and in the midst of a list.
+    api.state->watch_status = {410};
+    api.state->list_status = {0, 410};
+    api.state->page = 1;
+    api.state->end_watches();
+    const auto lists = api.state->count("LIST");
+    until([&] { return api.state->count("LIST") >= lists + 4; });
+    until_synced();
+    EXPECT_THAT(names, UnorderedElementsAre("node2", "node3"));
+    EXPECT_THAT(gone, IsEmpty());
+}
+
+TEST_F(NodeSourceTest, AServerThatForgetsAtOnceIsNotAskedWithoutEnd) {
+    options.times.backoff_first = options.times.backoff_most = Milliseconds{40};
+    api.state->watch_status.assign(1000, 410);
+    start();
+    test::run(io, test::sleep_for(Milliseconds{400}));
+    EXPECT_LT(api.state->count("LIST"), 40U);
+    EXPECT_GT(api.state->count("LIST"), 2U);
+    EXPECT_EQ(source->status().state, SourceState::degraded);
+}
+
+TEST_F(NodeSourceTest, GoesOnWhereAWatchEnded) {
+    start();
+    until_synced();
+    add(two, true);
+    until([&] { return names.contains("node2"); });
+    api.state->bookmark();
+    settle();
+    const auto at = std::to_string(api.state->revision);
+    api.state->end_watches();
+    until([&] { return api.state->log.back() == "WATCH " + at; });
+    EXPECT_EQ(api.state->count("LIST"), 1U);
+}
+
+TEST_F(NodeSourceTest, WhatItToldStaysWhileTheServerIsAway) {
+    add(two, true);
+    start();
+    until_synced();
+    api.go_down();
+    api.state->wake();
+    until([&] { return source->status().state == SourceState::down; });
+    EXPECT_THAT(source->status().last_error, HasSubstr("watch Nodes"));
+    EXPECT_EQ(source->status().records, 1U);
+    add(three, true);
+    api.come_back();
+    until([&] { return names.contains("node3"); });
+    until_synced();
+    EXPECT_EQ(api.state->count("LIST"), 1U) << "it goes on where it was";
+}
+
+TEST_F(NodeSourceTest, SilentAndBrokenServersAreLeft) {
+    options.times.silence = Milliseconds{80};
+    api.state->silent_watch = true;
+    api.state->cut_list = 2;
+    start();
+    until([&] { return api.state->count("WATCH") >= 3; });
+    api.state->silent_watch = false;
+    api.state->raw("{nonsense");
+    until([&] { return api.state->count("LIST") >= 4; });
+    api.state->events.clear();
+    api.state->raw(R"({"type":"ERROR","object":{"kind":"Status","code":500,"message":"etcd is away"}})");
+    until([&] { return source->status().last_error.find("etcd is away") != std::string::npos; });
+    api.state->events.clear();
+    add(two, true);
+    until([&] { return names.contains("node2"); });
+}
+
+TEST_F(NodeSourceTest, SaysWhatItLacks) {
+    const auto error_is = [&](std::string_view part) {
+        until([&] { return source->status().last_error.find(part) != std::string::npos; });
+    };
+    api.state->list_status = {403, 500, 429};
+    start();
+    error_is("list Nodes: answer 403: our user lacks the right");
+    until_synced();
+    api.state->may_patch = false;
+    publish(5);
+    error_is("patch our Node: answer 403");
+    EXPECT_EQ(source->status().state, SourceState::degraded);
+    api.state->may_patch = true;
+    until_synced();
+    EXPECT_EQ(own("sequence"), "5");
+}
+
+TEST_F(NodeSourceTest, ATokenIsReadAgain) {
+    start();
+    until_synced();
+    api.state->token = "renewed";
+    api.state->end_watches();
+    until([&] { return source->status().last_error.find("401") != std::string::npos; });
+    std::ofstream(dir / "token") << "renewed\n";
+    until_synced();
+}
+
+TEST_F(NodeSourceTest, WaitsAsLongAsItIsTold) {
+    api.state->list_status = {429};
+    api.state->retry_after = "1";
+    start();
+    test::run(io, test::sleep_for(Milliseconds{500}));
+    EXPECT_EQ(api.state->count("LIST"), 1U);
+    until_synced();
+    EXPECT_EQ(api.state->count("LIST"), 2U);
+}
+
+TEST_F(NodeSourceTest, RefusedNodesSpoilNothing) {
+    add(two, true);
+    auto bad = object_of(three, true);
+    bad["metadata"]["annotations"]["wglan.dev/endpoints"] = "198.51.100.66:1";
+    api.state->put(bad);
+    start();
+    until_synced();
+    EXPECT_THAT(names, UnorderedElementsAre("node2"));
+    EXPECT_THAT(refused, ElementsAre(HasSubstr("MAC")));
+}
+
+}  // namespace
+}  // namespace wglan::testing
