@@ -41,6 +41,13 @@ struct ServiceConfig {
     bool operator==(const ServiceConfig&) const = default;
 };
 
+struct KubernetesConfig {
+    std::optional<bool> enabled;  // nullopt = auto: in a pod, or where there is a kubeconfig
+    std::string kubeconfig;       // "" = the pod's own account
+    std::string annotation_prefix = "wglan.dev";
+    bool operator==(const KubernetesConfig&) const = default;
+};
+
 struct ReachTarget {  // steering.alwaysReach: "ip:port/proto"
     Endpoint endpoint;
     std::uint8_t protocol = 6;  // IPPROTO_TCP or IPPROTO_UDP
@@ -79,6 +86,7 @@ struct Config {
     bool automatic_nodes = true;
     bool pod_networking = true;
     struct Discovery {
+        KubernetesConfig kubernetes;
         std::vector<ServiceConfig> services;
         std::vector<StaticPeer> static_peers;
         std::string cache_file = "/var/lib/wglan/peers.json";

@@ -46,6 +46,7 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_SECRET("interface.privateKey", interface.private_key),
     WGLAN_KEY("enableAutomaticNodes", false, automatic_nodes),
     WGLAN_KEY("enablePodNetworking", false, pod_networking),
+    WGLAN_KEY("discovery.kubernetes", false, discovery.kubernetes),
     WGLAN_KEY("discovery.services", false, discovery.services),
     WGLAN_KEY("discovery.static", false, discovery.static_peers),
     WGLAN_KEY("discovery.cacheFile", true, discovery.cache_file),

@@ -88,18 +88,11 @@ void read_interface(Section& interface, Draft& draft) {
     interface.read("privateKeyFile", out.private_key_file, parse_path);
 }
 
-// Keys of the documentation that this version accepts only with what it does anyway.
-void read_kubernetes(Section& kubernetes) {
-    std::string ignored;
-    kubernetes.read("enabled", ignored,
-                    choice<std::string>({{"auto", ""}, {"false", ""}, {"true", "", false}}));
-    if (const Value* path = kubernetes.take("kubeconfig"))
-        kubernetes.fail("kubeconfig", not_available(path->text).value().message(), ErrorKind::unsupported);
-    kubernetes.read("annotationPrefix", ignored, [](const Value& value) -> Result<std::string> {
-        if (value.kind != Value::Kind::scalar) return no_choice(value, {"wglan.dev"});
-        if (value.text != "wglan.dev") return not_available(value.text);
-        return value.text;
-    });
+void read_kubernetes(Section& kubernetes, KubernetesConfig& out) {
+    kubernetes.read("enabled", out.enabled,
+                    choice<std::optional<bool>>({{"auto", std::nullopt}, {"true", true}, {"false", false}}));
+    kubernetes.read("kubeconfig", out.kubeconfig, parse_path);
+    kubernetes.read("annotationPrefix", out.annotation_prefix, parse_node_name);
 }
 
 void read_service(Section& service, Draft& draft) {
@@ -125,7 +118,9 @@ void read_static(Section& peer, Draft& draft) {
 }
 
 void read_discovery(Section& discovery, Draft& draft) {
-    discovery.map("kubernetes", read_kubernetes);
+    discovery.map("kubernetes", [&](Section& kubernetes) {
+        read_kubernetes(kubernetes, draft.config.discovery.kubernetes);
+    });
     discovery.maps("services", kMaxServices, [&](Section& service) { read_service(service, draft); });
     discovery.maps("static", kMaxStaticPeers, [&](Section& peer) { read_static(peer, draft); });
     discovery.read("cacheFile", draft.config.discovery.cache_file, parse_path);

@@ -67,6 +67,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       observed_timer_(io),
       second_try_timer_(io),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
+    pods_are_assigned_ = !config_.node.pod_prefixes;
     settings_.file = input_.file;
     settings_.loaded = system_clock().unix_now();
 }
@@ -268,6 +269,16 @@ void Agent::on_source(SourceUpdate update) {
                                     update.refused_reason + " (" + update.source + ")"};
             break;
         }
+        case SourceUpdate::Kind::own_pods:
+            assigned_pods_ = std::move(update.pod_prefixes);
+            if (pods_are_assigned_ && config_.node.pod_prefixes != assigned_pods_) {
+                std::string all;
+                for (const Prefix& prefix : *assigned_pods_) all += " " + prefix.to_string();
+                spdlog::info("pod prefixes of this node, by its cluster:{}", all.empty() ? " none" : all);
+                config_.node.pod_prefixes = assigned_pods_;
+                facts_dirty_ = true;
+            }
+            break;
         case SourceUpdate::Kind::own_sequence:
             if (update.sequence >= sequence_) {
                 sequence_ = update.sequence;
@@ -414,6 +425,8 @@ Result<> Agent::reload() {
         spdlog::error("configuration not reloaded, the old settings stay in force: {}", settings_.error);
         return Failure(loaded.error());
     }
+    pods_are_assigned_ = !loaded->config.node.pod_prefixes;
+    if (pods_are_assigned_) loaded->config.node.pod_prefixes = assigned_pods_;
     const auto changed = Config::differences(config_, loaded->config);
     const auto restart = Config::needs_restart(config_, loaded->config);
     for (const std::string& key : restart) spdlog::warn("{} takes effect at the next start", key);

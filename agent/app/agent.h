@@ -208,8 +208,10 @@ private:
     PeerIds ids_;
     HostFacts facts_;
     RouteHealth route_health_;
-    std::map<Prefix, std::string> overridden_;  // prefixes whose route leads nowhere, and why
-    std::vector<IpAddress> depended_on_;        // of the discovery services
+    std::map<Prefix, std::string> overridden_;          // prefixes whose route leads nowhere, and why
+    std::vector<IpAddress> depended_on_;                // of the discovery services
+    bool pods_are_assigned_ = false;                    // node.podPrefixes: auto
+    std::optional<std::vector<Prefix>> assigned_pods_;  // by the cluster
     MergeResult merged_;
     Observed observed_;
     Record own_record_;  // as last published

@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/app/ownership_json.h"
+#include "agent/discovery/kubernetes/node_source.h"
 #include "agent/discovery/record_cache.h"
 #include "agent/discovery/service_source.h"
 #include "agent/discovery/snapshot_source.h"
@@ -52,6 +53,7 @@ public:
         add(make_static_source(io, static_records(config)));
         if (!config.automatic_nodes) return {};
         open_cache(io, config, context);
+        if (auto opened = open_kubernetes(config, context, identity); !opened) return opened;
         for (const ServiceConfig& service : config.discovery.services) {
             ServiceOptions options;
             options.url = service.url;
@@ -154,6 +156,28 @@ private:
         auto done = co_await source.withdraw(sequence, kWithdrawLimit);
         if (!done)
             spdlog::warn("{}: the record is not withdrawn: {}", source.status().name, done.error().message());
+    }
+
+    Result<> open_kubernetes(const Config& config, const SourceContext& context, const Identity& identity) {
+        const KubernetesConfig& wanted = config.discovery.kubernetes;
+        if (!wanted.enabled.value_or(true)) return {};
+        auto access = wanted.kubeconfig.empty() ? in_cluster_access(process_environment())
+                                                : read_kubeconfig(wanted.kubeconfig);
+        // By itself it is off where there is no cluster; what is half there is worth an error.
+        if (!access && !wanted.enabled && access.error().kind() == ErrorKind::not_found &&
+            wanted.kubeconfig.empty())
+            return {};
+        if (!access) return fail_with(access, "discovery.kubernetes");
+        NodeSourceOptions options;
+        options.access = std::move(*access);
+        options.annotation_prefix = wanted.annotation_prefix;
+        options.node_name = config.node.name;
+        options.socket_mark = config.interface.firewall_mark;
+        auto source = make_node_source(context, std::make_shared<const Secret>(identity.seed.clone()),
+                                       std::move(options));
+        if (!source) return fail_with(source, "discovery.kubernetes");
+        add(std::move(*source));
+        return {};
     }
 
     void add(std::unique_ptr<Source> source) { entries_.push_back({std::move(source), false}); }

@@ -22,6 +22,7 @@ struct SourceUpdate {
         tombstone,     // signed withdrawal (tombstone)
         refused,       // something unacceptable came: `refusal` says what and why
         own_sequence,  // our own record was seen with `sequence`: the next one must be above
+        own_pods,      // the cluster gave `pod_prefixes` to this node
     };
     Kind kind = Kind::snapshot;
     std::string source;  // status().name
@@ -31,6 +32,7 @@ struct SourceUpdate {
     std::vector<Tombstone> tombstones;  // with a snapshot: those that it carried
     std::string refused_peer, refused_reason;
     std::uint64_t sequence = 0;
+    std::vector<Prefix> pod_prefixes;
 };
 
 // Our record as it is to be published; the source signs and seals it. The identity seed and the

@@ -44,7 +44,7 @@ Result<sockaddr_un> unix_address(const std::string& path) {
 
 // Makes way: a file that nobody listens on goes, anything else stays.
 Result<> remove_stale(const std::string& path, const sockaddr_un& address) {
-    struct stat info {};
+    struct stat info{};
     if (::lstat(path.c_str(), &info) != 0) {
         if (errno == ENOENT) return {};
         return fail_errno("listen on " + path, errno);
@@ -101,7 +101,7 @@ Result<Endpoint> local_endpoint(int fd) {
 }
 
 void SocketFile::remove() noexcept {
-    struct stat info {};
+    struct stat info{};
     if (!path_.empty() && ::lstat(path_.c_str(), &info) == 0 && info.st_dev == device_ &&
         info.st_ino == inode_)
         ::unlink(path_.c_str());
@@ -123,7 +123,7 @@ Result<UnixListener> bind_unix(const std::string& path, unsigned mode, int gid) 
     ::fchmod(out.fd.get(), mode);
     if (::bind(out.fd.get(), reinterpret_cast<const sockaddr*>(&*address), sizeof *address) != 0)
         return fail_errno(what, errno);
-    struct stat info {};
+    struct stat info{};
     if (::lstat(path.c_str(), &info) != 0) return fail_errno(what, errno);
     out.file = SocketFile(path, info.st_dev, info.st_ino);
     if (gid >= 0 && ::lchown(path.c_str(), static_cast<uid_t>(-1), static_cast<gid_t>(gid)) != 0)

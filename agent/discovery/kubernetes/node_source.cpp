@@ -29,6 +29,17 @@ struct Shared : std::enable_shared_from_this<Shared> {
         if (auto callback = on_update) callback(std::move(update));
     }
 
+    // A Node that is gone had its pods; that it will have others is told when it is there.
+    void tell_pods(const OwnNode& own) {
+        if (!own.node || own.node->pod_cidrs == told_pods) return;
+        told_pods = own.node->pod_cidrs;
+        SourceUpdate update;
+        update.kind = SourceUpdate::Kind::own_pods;
+        update.source = kName;
+        update.pod_prefixes = *told_pods;
+        tell(std::move(update));
+    }
+
     template <class Start>
     void spawn(Start start, asio::cancellation_signal& signal) {
         auto ended = [self = shared_from_this()](std::exception_ptr error) {
@@ -46,6 +57,7 @@ struct Shared : std::enable_shared_from_this<Shared> {
     NodePublisher publisher;
     NodeFollower follower;
     Source::Callback on_update;
+    std::optional<std::vector<Prefix>> told_pods;
     asio::cancellation_signal cancel_publisher, cancel_follower;
     bool stopped = false;
 };
@@ -61,6 +73,7 @@ public:
         // The outer lambdas own `self` for as long as their coroutine lives; the inner ones needn't.
         auto tell = [raw = self.get()](SourceUpdate update) { raw->tell(std::move(update)); };
         auto see = [raw = self.get()](const OwnNode& own) {
+            raw->tell_pods(own);
             if (auto news = raw->publisher.saw(own)) raw->tell(std::move(*news));
         };
         self->spawn([self] { return self->publisher.run(); }, self->cancel_publisher);

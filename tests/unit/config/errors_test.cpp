@@ -199,7 +199,7 @@ TEST_F(ConfigErrors, ValuesThatBreakARule) {
         {"bpf: {pinPath: here}", {"c.yaml:1: bpf.pinPath: \"here\" is not one; accepted: an absolute path"}},
         {"agent: {onExit: die}", {"c.yaml:1: agent.onExit: \"die\" is not one; accepted: keep, cleanup"}},
         {"discovery: {kubernetes: {enabled: perhaps}}",
-         {"c.yaml:1: discovery.kubernetes.enabled: \"perhaps\" is not one; accepted: auto, false"}},
+         {"c.yaml:1: discovery.kubernetes.enabled: \"perhaps\" is not one; accepted: auto, true, false"}},
     });
 }
 

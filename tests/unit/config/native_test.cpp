@@ -253,10 +253,6 @@ TEST_F(Native, Guard) {
 
 TEST_F(Native, WhatThisVersionLacksIsUnsupported) {
     const std::vector<std::pair<std::string, std::string>> table = {
-        {"discovery:\n  kubernetes:\n    enabled: true", "c.yaml:3: discovery.kubernetes.enabled: \"true\""},
-        {"discovery:\n  kubernetes: {kubeconfig: /k}", "c.yaml:2: discovery.kubernetes.kubeconfig: \"/k\""},
-        {"discovery: {kubernetes: {annotationPrefix: a.b}}",
-         "discovery.kubernetes.annotationPrefix: \"a.b\""},
         {"steering:\n  pods: cniDown", "c.yaml:2: steering.pods: \"cniDown\""},
         {"policy: {default: deny}", "policy.default: \"deny\""},
         {"policy:\n  rules:\n  - {}", "policy.rules: \"a rule\""},

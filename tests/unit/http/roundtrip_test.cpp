@@ -356,7 +356,7 @@ TEST_F(HttpRoundTrip, UnixSocketHasItsModeReplacesAStaleFileAndRefusesALiveOne) 
     options.unix_mode = 0640;
     auto first = listen_unix(io_, path, options, handler_of(seen_));
     ASSERT_TRUE(first) << first.error().message();
-    struct stat info {};
+    struct stat info{};
     ASSERT_EQ(::stat(path.c_str(), &info), 0);
     EXPECT_EQ(info.st_mode & 0777U, 0640U);
     auto c = make_unix_http_client(io_, path);
@@ -373,7 +373,9 @@ TEST_F(HttpRoundTrip, UnixSocketHasItsModeReplacesAStaleFileAndRefusesALiveOne) 
     EXPECT_EQ(nobody.error().kind(), ErrorKind::not_found);
 
     // A killed server leaves a file that nobody listens on.
-    { asio::local::stream_protocol::acceptor left(io_, asio::local::stream_protocol::endpoint(path)); }
+    {
+        asio::local::stream_protocol::acceptor left(io_, asio::local::stream_protocol::endpoint(path));
+    }
     ASSERT_EQ(::stat(path.c_str(), &info), 0);
     EXPECT_TRUE(listen_unix(io_, path, options, handler_of(seen_)));
     std::ofstream(dir / "file") << "x";

@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Peers from Node objects, and our own record there."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from lablib import Node
+
+from ..kube_api import KubeApi
+from ..scenario import Mesh, check, eventually, scenario
+
+
+@contextmanager
+def cluster(mesh: Mesh) -> Iterator[KubeApi]:
+    """All nodes have a Node object and an agent that has nothing else to find the others by."""
+    with KubeApi(mesh.lab) as api:
+        for node in mesh.nodes:
+            api.add_node(node)
+            mesh.reconfigure(node, api.configure(node))
+        mesh.lab.start_agents()
+        yield api
+
+
+def _prefixes(mesh: Mesh, node: Node, name: str) -> set[str]:
+    peer = mesh.peer(node, name)
+    return set() if peer is None else {str(prefix) for prefix in peer["prefixes"]}
+
+
+@scenario(nodes=3, core=True, start=False)
+def nodes_of_a_cluster_find_each_other(mesh: Mesh) -> None:
+    """Node and pod traffic between Nodes that know of each other by annotations alone; one patch each."""
+    one, two, three = mesh.nodes
+    with cluster(mesh) as api:
+        for node in mesh.nodes:
+            for other in mesh.nodes:
+                if node is not other:
+                    mesh.expect_ping(node, other.addresses.ipv4)
+        mesh.expect_ping(mesh.pod(one), mesh.pod(two).ipv4)
+        mesh.expect_ping(mesh.pod(three), mesh.pod(one).ipv6)
+        found = api.annotations("node2")
+        key = two.wglanctl_json("status")["node"]["publicKey"]
+        check(found["wglan.dev/public-key"] == key, f"node2's annotations are {found}")
+        check(two.addresses.pod_prefix4 in found["wglan.dev/prefixes"].split(","), str(found))
+        check({two.addresses.pod_prefix4, two.addresses.pod_prefix6} <= _prefixes(mesh, one, "node2"), "no pods")
+        source = one.wglanctl_json("status")["sources"]
+        check(any(s["name"] == "kubernetes" and s["state"] == "synced" for s in source), f"sources: {source}")
+        patches = api.patches("node2")
+        print(f"{patches} patches of node2")
+        check(patches <= 3, f"node2 was patched {patches} times")
+
+
+@scenario(core=True, start=False)
+def node_annotations_are_kept_and_verified(mesh: Mesh) -> None:
+    """Removed ones come back; changed, copied and foreign ones make no peer; a deleted Node's peer stays up."""
+    one, two = mesh.nodes
+    with cluster(mesh) as api:
+        good = api.annotations("node2")
+        gone = {f"wglan.dev/{name}": None for name in ("public-key", "endpoints", "signature")}
+        api.ask("PATCH", "/api/v1/nodes/node2", {"metadata": {"annotations": gone}})
+        took = eventually(lambda: api.annotations("node2") == good, "node2 doesn't repair them", timeout=5)
+        print(f"repaired after {took:.1f} s")
+        check(mesh.peer_state(one, "node2") == "up", "node2 isn't up")
+
+        # Somebody who may patch Nodes, but has no token of the cluster.
+        forged = {"kind": "Node", "metadata": {"name": "mallory", "annotations": good}}
+        api.put({**forged, "spec": {"podCIDRs": ["10.244.66.0/24"]}, "status": {}})
+        eventually(
+            lambda: any(r["peer"] == "mallory" for r in one.wglanctl_json("status")["refused"]),
+            "the copied annotations aren't refused",
+            timeout=5,
+        )
+        check(mesh.peer(one, "mallory") is None, "mallory is a peer")
+        bent = {**good, "wglan.dev/endpoints": "198.51.100.66:51820"}
+        two.agent_kill()
+        api.ask("PATCH", "/api/v1/nodes/node2", {"metadata": {"annotations": bent}})
+        eventually(
+            lambda: any(r["peer"] == "node2" for r in one.wglanctl_json("status")["refused"]),
+            "the changed endpoint isn't refused",
+            timeout=5,
+        )
+        mesh.expect_ping(one, two.addresses.ipv4)
+        two.agent_start()
+        eventually(
+            lambda: api.annotations("node2")["wglan.dev/endpoints"] == good["wglan.dev/endpoints"],
+            "node2 doesn't put its endpoint back",
+            timeout=10,
+        )
+        api.delete("node2")
+        mesh.expect_ping(one, two.addresses.ipv4)
+        check(mesh.peer_state(one, "node2") == "up", "a peer that is up went with its Node")
+        api.add_node(two)
+        check(api.await_patch("node2", "signature"), "the new Node has no annotations")
+
+
+@scenario(start=False)
+def api_server_may_be_away(mesh: Mesh) -> None:
+    """Down, started again with another history, and up: nothing is lost, and news come through."""
+    one, two = mesh.nodes
+    with cluster(mesh) as api, mesh.stream(one, two, two.addresses.ipv4) as stream:
+        api.stop()
+        state = lambda: next(  # noqa: E731
+            s["state"] for s in one.wglanctl_json("status")["sources"] if s["name"] == "kubernetes"
+        )
+        eventually(lambda: state() != "synced", "the source still says synced", timeout=10)
+        check(mesh.peer_state(one, "node2") == "up", "node2 went with the API server")
+        api.start()
+        eventually(lambda: state() == "synced", "the source doesn't come back", timeout=40)
+        mesh.reconfigure(two, [{"op": "add", "path": "/advertise/prefixes", "value": ["10.77.0.0/16"]}])
+        eventually(lambda: "10.77.0.0/16" in _prefixes(mesh, one, "node2"), "no news", timeout=10)
+    print(stream.outcome)
+    check(stream.outcome.lost == 0, str(stream.outcome))
+
+
+@scenario(start=False)
+def cleanup_takes_the_annotations_away(mesh: Mesh) -> None:
+    """`--cleanup` leaves nothing of ours on the Node, and what others wrote there."""
+    one, two = mesh.nodes
+    with cluster(mesh) as api:
+        api.ask("PATCH", "/api/v1/nodes/node2", {"metadata": {"annotations": {"wglan.dev/note": "rack 7"}}})
+        two.agent_stop()
+        check("wglan.dev/public-key" in api.annotations("node2"), "a stopped agent takes its record along")
+        two.run(*two.agent_command("--cleanup"))
+        left = [name for name in api.annotations("node2") if name.startswith("wglan.dev/")]
+        check(left == ["wglan.dev/note"], f"left are {left}")
