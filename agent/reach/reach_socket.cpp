@@ -199,12 +199,18 @@ Result<KnockListener> KnockListener::open(std::uint16_t listen_port) {
     if (!listener.raw4_.valid()) return fail_errno("open a raw socket");
     if (auto filtered = filter_ip(listener.raw4_.get(), listen_port); !filtered)
         return Failure(filtered.error());
-    listener.packet_.reset(::socket(AF_PACKET, SOCK_DGRAM | kFlags, htons(ETH_P_ALL)));
+    drain(listener.raw4_.get());
+    // Of no protocol it hears nothing until it is bound: not everything, until the filter stands.
+    listener.packet_.reset(::socket(AF_PACKET, SOCK_DGRAM | kFlags, 0));
     if (!listener.packet_.valid()) return fail_errno("open a packet socket");
     if (auto filtered = filter_ip(listener.packet_.get(), listen_port); !filtered)
         return Failure(filtered.error());
-    drain(listener.raw4_.get());
-    drain(listener.packet_.get());
+    sockaddr_ll everywhere{};
+    everywhere.sll_family = AF_PACKET;
+    everywhere.sll_protocol = htons(ETH_P_ALL);
+    if (::bind(listener.packet_.get(), reinterpret_cast<const sockaddr*>(&everywhere), sizeof everywhere) !=
+        0)
+        return fail_errno("bind a packet socket");
     // A host without IPv6 has none.
     listener.raw6_.reset(::socket(AF_INET6, SOCK_RAW | kFlags, IPPROTO_UDP));
     if (!listener.raw6_.valid()) return listener;
