@@ -35,7 +35,7 @@ bool agent_answers(const std::string& socket) {
 
 // Best effort: services may be out of reach, and the records expire anyway.
 void withdraw_record(const Config& config) {
-    if (!config.cluster.token || config.discovery.services.empty()) return;
+    if (!config.cluster.token) return;
     StateDir state(config.interface.private_key_file);
     auto identity = state.existing_identity(config.interface.private_key.get());
     if (!identity) return;

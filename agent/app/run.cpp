@@ -38,6 +38,7 @@ std::vector<std::string> missing_files(const Config& config) {
         if (!file.empty() && ::access(file.c_str(), R_OK) != 0)
             missing.push_back(setting + ": " + file + ": " + std::strerror(errno));
     };
+    look("discovery.kubernetes.kubeconfig", config.discovery.kubernetes.kubeconfig);
     for (const ServiceConfig& service : config.discovery.services)
         look("discovery.services: caFile of " + service.url, service.ca_file);
     for (const StaticPeer& peer : config.discovery.static_peers)

@@ -328,10 +328,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, {})
 
 
+class _Server(ThreadingHTTPServer):
+    daemon_threads = True
+
+    def handle_error(self, *_: Any) -> None:
+        """Clients that go away are none of the test's business."""
+
+
 def _serve(port: int, certificate: str, key: str, folder: Path) -> None:
     _Handler.store = _Store(folder)
-    server = ThreadingHTTPServer(("0.0.0.0", port), _Handler)
-    server.daemon_threads = True
+    server = _Server(("0.0.0.0", port), _Handler)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate, key)
     server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
