@@ -80,6 +80,9 @@ bool Agent::tick_peers() {
     const auto changed = manager_.tick(now, system_clock().unix_now());
     if (first_reconcile_done_)
         for (const PublicKey& key : manager_.take_copy_changes()) clone_handshakes(&key);
+    if (const auto silent = manager_.take_silent(); !silent.empty())
+        if (auto forgotten = wireguard_->forget_sources(secrets_, silent); !forgotten)
+            spdlog::debug("forget sources: {}", forgotten.error().message());
     send_probes();
     note_peer_changes(changed);
     begin_afresh(manager_.take_new_beginnings());

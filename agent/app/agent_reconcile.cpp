@@ -86,7 +86,7 @@ bool Agent::refresh_facts() {
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
     if (clones_) clones_->network_changed();
     if (!first_reconcile_done_) return true;
-    if (auto forgotten = wireguard_->forget_sources(secrets_); !forgotten)
+    if (auto forgotten = wireguard_->forget_sources(secrets_, {}); !forgotten)
         spdlog::debug("forget sources: {}", forgotten.error().message());
     manager_.restart_searches(system_clock().now(), [this](const IpAddress& address) {
         const auto route = netlink_->route_to(address, config_.interface.firewall_mark);

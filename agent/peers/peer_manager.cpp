@@ -87,6 +87,7 @@ void PeerManager::set_peers(const std::vector<PeerInput>& peers, SteadyTime now)
     }
     for (const auto& [key, entry] : peers_) add(gone_, entry);
     peers_ = std::move(next);
+    if (trying_ && !peers_.contains(*trying_)) trying_.reset();
     searching_ =
         std::any_of(peers_.begin(), peers_.end(), [](const auto& item) { return !item.second.life.alive(); });
     next_tick_ = now;
@@ -146,7 +147,10 @@ void PeerManager::take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTim
     PeerStatus& status = entry.status;
     if (seen.stats.rx_bytes < entry.rx_seen) entry.rx_before += entry.rx_seen;
     if (seen.stats.tx_bytes < entry.tx_seen) entry.tx_before += entry.tx_seen;
-    if (seen.stats.rx_bytes != entry.rx_seen && seen.stats.rx_bytes > 0) entry.rx_at = now;
+    if (seen.stats.rx_bytes != entry.rx_seen && seen.stats.rx_bytes > 0) {
+        entry.rx_at = now;
+        if (!entry.life.alive() && !entry.heard_at) entry.heard_at = now;
+    }
     entry.rx_seen = seen.stats.rx_bytes;
     entry.tx_seen = seen.stats.tx_bytes;
     status.rx_bytes = entry.rx_before + entry.rx_seen;
@@ -297,6 +301,11 @@ bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
         entry.wants_afresh = now;
     }
     note_in_vain(entry, now);
+    // It was heard, and no session came of that: both began at once, and each waits for the other's 5 s.
+    if (entry.heard_at && (life.alive() || now - *entry.heard_at >= times_.search.half_open)) {
+        if (!life.alive()) entry.wants_afresh = now;
+        entry.heard_at.reset();
+    }
     if (entry.wants_afresh && entry.in_device && (!entry.search.empty() || life.ever_up())) {
         const bool rested = !entry.last_afresh || now - *entry.last_afresh >= times_.search.afresh_interval;
         // What it has begun may be about to succeed.

@@ -135,6 +135,9 @@ public:
     std::vector<EndpointChange> take_endpoint_changes() { return std::exchange(endpoint_changes_, {}); }
     // Peers whose copies() changed: to be known where packets leave before the next probe is sent.
     std::vector<PublicKey> take_copy_changes() { return std::exchange(copy_changes_, {}); }
+    // Peers in doubt that are about to be probed: what the device holds on to besides their endpoints, such
+    // as our address at which they last spoke to us, may be what is wrong.
+    std::vector<PublicKey> take_silent() { return std::exchange(silent_, {}); }
 
     std::vector<PublicKey> keys() const;
     PeerState state(const PublicKey& key) const;  // unknown for strangers
@@ -193,6 +196,7 @@ private:
         std::optional<SteadyTime> hold_until;
         std::optional<SteadyTime> wants_afresh;  // since when
         std::optional<SteadyTime> last_afresh, rx_at;
+        std::optional<SteadyTime> heard_at;          // it isn't alive, and something came from it then
         std::uint64_t rx_before = 0, tx_before = 0;  // of the device's counters before they were reset
         std::uint64_t rx_seen = 0, tx_seen = 0;
         std::optional<SteadyTime> looked_for_since;
@@ -257,7 +261,7 @@ private:
     std::vector<Probe> probes_;
     std::vector<PublicKey> afresh_;
     std::vector<EndpointChange> endpoint_changes_;
-    std::vector<PublicKey> copy_changes_;
+    std::vector<PublicKey> copy_changes_, silent_;
     std::optional<PublicKey> trying_;  // one trial at a time
     std::deque<Sent> sent_;            // probes that may still come back, by number
     std::uint64_t first_sent_ = 1;

@@ -134,6 +134,7 @@ void PeerManager::look_elsewhere(Entry& entry, SteadyTime now) {
         entry.life.hurry();
     }
     if (entry.shaken) entry.life.hurry();
+    if (entry.life.probe_due(now, times_.liveness)) silent_.push_back(entry.input.key);
     if (entry.moved_in_need || entry.move || (!alone && now - entry.doubted < kOwnFamily)) return;
     const auto other = std::find_if(others.begin(), others.end(),
                                     [&](const Endpoint& one) { return !same_family(one, used); });

@@ -12,7 +12,9 @@ constexpr double kWorked = 45;
 constexpr double kFruitless = 4;
 constexpr double kWithdrawn = 60;
 constexpr double kLoss = 15;
-constexpr double kDecade = 3;  // a round trip ten times as long
+constexpr double kDecade = 3;          // a round trip ten times as long
+constexpr std::uint64_t kSample = 16;  // probes, before a loss is taken for the path's ...
+constexpr double kCommonLoss = 0.2;    // ... alone: a tenth each way is lost on all paths of a bad link
 constexpr std::size_t kMostHistory = 128;
 
 bool has(const std::vector<PeerCandidate>& list, const Endpoint& endpoint) {
@@ -137,7 +139,8 @@ std::optional<Endpoint> Search::better_than(const Endpoint& in_use, bool same_fa
                                             const TrialTimes& times) const {
     const CandidateHistory& present = known(in_use);
     const auto measured = [](const CandidateHistory& history, double unknown_rtt) {
-        return kLoss * history.path.loss() +
+        const double lost = history.path.sent() < kSample ? 0 : history.path.loss() - kCommonLoss;
+        return kLoss * std::max(lost, 0.0) +
                kDecade * std::log10(1 + history.path.rtt_ms().value_or(unknown_rtt));
     };
     const double rtt = present.path.rtt_ms().value_or(0);

@@ -4,6 +4,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <chrono>
 #include <thread>
@@ -42,7 +43,7 @@ public:
     Result<WgDevice> dump() override;
     Result<> configure(const WgDeviceChange& change, const WgSecrets& secrets) override;
     Result<> apply(const std::vector<WgPeerChange>& changes, const WgSecrets& secrets) override;
-    Result<> forget_sources(const WgSecrets& secrets) override;
+    Result<> forget_sources(const WgSecrets& secrets, const std::vector<PublicKey>& peers) override;
 
 private:
     enum class Found { nothing, running, stranger };
@@ -254,12 +255,14 @@ Result<> UserspaceWireGuard::apply(const std::vector<WgPeerChange>& changes, con
 // sending fails with EINVAL or an IPv4 route changes (conn/bind_linux.go and device/sticky_linux.go). Kernels
 // say ENETUNREACH of an address that is no more, and its list of routes ends at the first IPv6 peer. An
 // endpoint that is set anew has none of it.
-Result<> UserspaceWireGuard::forget_sources(const WgSecrets& secrets) {
+Result<> UserspaceWireGuard::forget_sources(const WgSecrets& secrets, const std::vector<PublicKey>& peers) {
     auto device = dump();
     if (!device) return tl::make_unexpected(device.error());
     std::vector<WgPeerChange> changes;
     for (const WgObservedPeer& peer : device->peers) {
-        if (!peer.peer.endpoint) continue;
+        const bool meant =
+            peers.empty() || std::find(peers.begin(), peers.end(), peer.peer.key) != peers.end();
+        if (!meant || !peer.peer.endpoint) continue;
         WgPeerChange change;
         change.key = peer.peer.key;
         change.endpoint = peer.peer.endpoint;

@@ -43,8 +43,11 @@ public:
     // peer's key; the ones before it stay applied.
     virtual Result<> apply(const std::vector<WgPeerChange>& changes, const WgSecrets& secrets) = 0;
     // This host's addresses or routes changed: peers are sent to from where the host's routes say now, not
-    // from where they last spoke to us. The kernel's does that by itself.
-    virtual Result<> forget_sources(const WgSecrets&) { return {}; }
+    // from where they last spoke to us. The kernel's does that by itself. `peers`: these alone, or all.
+    virtual Result<> forget_sources(const WgSecrets&, const std::vector<PublicKey>& peers) {
+        static_cast<void>(peers);
+        return {};
+    }
 };
 
 // Creation and removal of links belong to agent/netlink; app wires them in.

@@ -200,8 +200,19 @@ TEST_F(Paths, OfEqualPlacesTheOneThatLosesLessIsTaken) {
     Peer& peer = add(2, {worth(kFar, 30), worth(kNear, 30)}, kFar);
     peer.ways[kNear] = Milliseconds(20);
     unsigned count = 0;
-    peer.loses = [&] { return peer.endpoint == kFar && ++count % 3 == 0; };
+    peer.loses = [&] { return peer.endpoint == kFar && ++count % 2 == 0; };
     ASSERT_TRUE(until([&] { return !trial_times.empty(); }, Milliseconds(600'000)));
+}
+
+TEST_F(Paths, WhatIsLostOnAllPathsIsNoReason) {
+    Peer& peer = add(2, {worth(kFar, 30), worth(kNear, 30), worth(kSix, 30)}, kFar);
+    peer.ways[kNear] = peer.ways[kSix] = Milliseconds(20);
+    unsigned count = 0;
+    peer.loses = [&] { return ++count % 5 == 0; };
+    run(Milliseconds(1'800'000));
+    EXPECT_TRUE(trial_times.empty());
+    EXPECT_EQ(moves, 0U);
+    EXPECT_EQ(state(), PeerState::up);
 }
 
 TEST_F(Paths, ALoadedOneIsLeftAlone) {

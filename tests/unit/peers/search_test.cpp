@@ -173,6 +173,21 @@ TEST_F(SearchTest, AHandshakeThatThePeerBeganIsNotCutOff) {
     EXPECT_EQ(peer.afresh.size(), before + 1) << "but it isn't waited for for ever";
 }
 
+TEST_F(SearchTest, WhoIsHeardWithoutASessionIsBegunWithAnew) {
+    peer.begin();
+    peer.run(Milliseconds(1000));
+    const std::size_t before = peer.afresh.size();
+    // Both initiate at once: each answers as responder, and forgets what it began.
+    peer.stats.rx_bytes += 148 + 92;
+    peer.look();
+    peer.run(Milliseconds(1000));
+    EXPECT_EQ(peer.afresh.size(), before) << "it may still come";
+    peer.run(Milliseconds(1500));
+    EXPECT_EQ(peer.afresh.size(), before + 1);
+    peer.run(Milliseconds(2000));
+    EXPECT_EQ(peer.afresh.size(), before + 1) << "once for each time that it is heard";
+}
+
 TEST_F(SearchTest, AChangeHereMakesLivePeersBeLookedAt) {
     peer.come_up();
     peer.run(Milliseconds(2500));

@@ -36,7 +36,7 @@ for _case in CASES.values():
     _register(_case)
 
 
-@scenario(core=True)
+@scenario()
 def one_way_blackhole_is_noticed_by_both(mesh: Mesh) -> None:
     """One direction dies, of either node, with traffic and without: both call the other down in time."""
     one, two = mesh.nodes
