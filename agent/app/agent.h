@@ -102,6 +102,7 @@ private:
     std::set<Prefix> routed_prefixes() const;
     void retry_later();
     bool refresh_facts();
+    void look_for_peers_anew();
     void refresh_record();
     void publish(Record record);
     std::map<std::string, Endpoint> observed_by_us() const;

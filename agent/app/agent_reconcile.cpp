@@ -2,6 +2,7 @@
 // From news to plans: facts, own record, merge, desired state, diff, apply.
 #include <algorithm>
 
+#include <boost/asio/post.hpp>
 #include <spdlog/spdlog.h>
 
 #include "agent/app/agent.h"
@@ -85,15 +86,21 @@ bool Agent::refresh_facts() {
     if (!moved) return true;
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
     if (clones_) clones_->network_changed();
-    if (!first_reconcile_done_) return true;
+    if (first_reconcile_done_) look_for_peers_anew();
+    return true;
+}
+
+// By other ways than before.
+void Agent::look_for_peers_anew() {
     if (auto forgotten = wireguard_->forget_sources(secrets_, {}); !forgotten)
         spdlog::debug("forget sources: {}", forgotten.error().message());
     manager_.restart_searches(system_clock().now(), [this](const IpAddress& address) {
         const auto route = netlink_->route_to(address, config_.interface.firewall_mark);
         return route && route->type == RouteType::unicast;
     });
-    (void)tick_peers();
-    return true;
+    if (!tick_peers()) return;
+    merge_dirty_ = true;
+    mark_dirty();
 }
 
 void Agent::refresh_record() {
@@ -388,6 +395,13 @@ bool Agent::carry_out(const Plan& plan, Kernel::Outcome& outcome) {
         return false;
     }
     retry_.reset();
+    // The tunnel's device holds our addresses too: one that is gone elsewhere was heard, and spoken from,
+    // until now.
+    if (std::any_of(plan.begin(), plan.end(),
+                    [](const Step& step) { return std::holds_alternative<step::RemoveAddress>(step); }))
+        asio::post(io_, [this] {
+            if (!stopped_) look_for_peers_anew();
+        });
     return true;
 }
 
