@@ -13,17 +13,6 @@ namespace {
 
 constexpr std::size_t kMostAsked = 8;
 
-bool named_by_itself(CandidateSource source) {
-    return source == CandidateSource::announced || source == CandidateSource::cached ||
-           source == CandidateSource::kubernetes;
-}
-
-bool announces(const Record& record, Family family) {
-    const auto of_family = [&](const Prefix& prefix) { return prefix.family() == family; };
-    return std::any_of(record.pod_prefixes.begin(), record.pod_prefixes.end(), of_family) ||
-           std::any_of(record.prefixes.begin(), record.prefixes.end(), of_family);
-}
-
 std::string_view status_of(const ReachOutcome& outcome) {
     if (!outcome.answer) return "noAnswer";
     switch (outcome.answer->status) {

@@ -34,17 +34,20 @@ bool usable(const Prefix& prefix) {
 
 }  // namespace
 
+bool announces(const Record& record, Family family) {
+    const auto of_family = [&](const Prefix& prefix) { return prefix.family() == family; };
+    return std::any_of(record.pod_prefixes.begin(), record.pod_prefixes.end(), of_family) ||
+           std::any_of(record.prefixes.begin(), record.prefixes.end(), of_family);
+}
+
 std::vector<std::string> host_warnings(const Config& config, const Record& own, const HostFacts& facts) {
-    const auto has = [&](Family family) {
-        const auto of_family = [&](const Prefix& prefix) { return prefix.family() == family; };
-        return std::any_of(own.pod_prefixes.begin(), own.pod_prefixes.end(), of_family) ||
-               std::any_of(own.prefixes.begin(), own.prefixes.end(), of_family);
-    };
     std::vector<std::string> warnings;
     const std::string why =
         " is off, but this node announces prefixes that it would have to forward; set it to 1";
-    if (!facts.forwards4 && has(Family::v4)) warnings.push_back("sysctl net.ipv4.ip_forward" + why);
-    if (!facts.forwards6 && has(Family::v6)) warnings.push_back("sysctl net.ipv6.conf.all.forwarding" + why);
+    if (!facts.forwards4 && announces(own, Family::v4))
+        warnings.push_back("sysctl net.ipv4.ip_forward" + why);
+    if (!facts.forwards6 && announces(own, Family::v6))
+        warnings.push_back("sysctl net.ipv6.conf.all.forwarding" + why);
     if (facts.uplinks.empty())
         warnings.push_back(
             "no device here is an uplink (see steering.uplinks): what this node sends is not steered");

@@ -46,6 +46,9 @@ private:
     SteadyTime next_{};
 };
 
+// Pod or further prefixes of this family, for which its node has to forward.
+bool announces(const Record& record, Family family);
+
 // What the operator has to mend: forwarding that is off although this node announces what it would have
 // to forward, and no uplink at all; empty = nothing.
 std::vector<std::string> host_warnings(const Config& config, const Record& own, const HostFacts& facts);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/dataplane/exact.h"
 
-#include <fcntl.h>
-
 #include <algorithm>
 #include <cerrno>
 
 #include <bpf/bpf.h>
 
 #include "agent/base/log.h"
+#include "agent/dataplane/object.h"
 #include "maps/convert.h"
 #include "maps/table.h"
 
@@ -40,17 +39,12 @@ Result<> ExactTable<Key>::publish() const {
 template <class Key>
 void ExactTable<Key>::add_own_hits(RouteHits& hits) const {
     if (!on()) return;
-    const RawTable table(UniqueFd(::fcntl(inner_.get(), F_DUPFD_CLOEXEC, 0)), "wglan_exact", sizeof(Key),
-                         sizeof(wglan_route));
-    std::string keys, values;
-    if (!table.dump(keys, values)) return;
-    for (std::size_t i = 0; i < keys.size() / sizeof(Key); ++i) {
-        Key key;
-        wglan_route value;
-        keys.copy(reinterpret_cast<char*>(&key), sizeof key, i * sizeof key);
-        values.copy(reinterpret_cast<char*>(&value), sizeof value, i * sizeof value);
+    auto copy = duplicate(inner_.get());
+    if (!copy) return;
+    const auto entries = Table<Key, wglan_route>(std::move(*copy), "wglan_exact").dump();
+    if (!entries) return;
+    for (const auto& [key, value] : *entries)
         if (value.hits != 0) hits[to_prefix(key)] += value.hits;
-    }
 }
 
 template <class Key>
@@ -95,10 +89,10 @@ Result<> ExactTable<Key>::make(std::span<const Key> keys, std::span<const wglan_
     UniqueFd made(bpf_map_create(BPF_MAP_TYPE_HASH, slot_ == 0 ? "wglan_exact4" : "wglan_exact6", sizeof(Key),
                                  sizeof(wglan_route), static_cast<__u32>(room), &options));
     if (!made.valid()) return fail_errno("make a table of routes");
-    UniqueFd copy(::fcntl(made.get(), F_DUPFD_CLOEXEC, 0));
-    if (!copy.valid()) return fail_errno("duplicate a descriptor");
-    const RawTable table(std::move(copy), "wglan_exact", sizeof(Key), sizeof(wglan_route));
-    if (auto put = table.put_all(keys.data(), values.data(), keys.size()); !put) return put;
+    auto copy = duplicate(made.get());
+    if (!copy) return Failure(copy.error());
+    const Table<Key, wglan_route> table(std::move(*copy), "wglan_exact");
+    if (auto put = table.put_all(keys, values); !put) return put;
     const int fd = made.get();
     if (bpf_map_update_elem(outer_, &kSlot, &fd, BPF_ANY) != 0)
         return fail_errno("publish a table of routes");

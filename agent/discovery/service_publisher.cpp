@@ -5,26 +5,16 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
 #include "agent/discovery/json_read.h"
+#include "agent/discovery/source_tasks.h"
 
 namespace wglan {
 
 using namespace asio::experimental::awaitable_operators;
-
-namespace {
-
-Task<void> sleep_for(Milliseconds delay) {
-    asio::steady_timer timer(co_await asio::this_coro::executor, delay);
-    boost::system::error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-}
-
-}  // namespace
 
 Error http_error(const HttpResponse& response) {
     std::string words;

@@ -1,53 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/service_source.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
 #include <fmt/format.h>
 
-#include "agent/base/log.h"
 #include "agent/discovery/service_follower.h"
 #include "agent/discovery/service_publisher.h"
+#include "agent/discovery/source_tasks.h"
 
 namespace wglan {
 namespace {
 
 constexpr std::size_t kMaxListBody = 32U << 20;
 
-// The coroutines share it, so that it outlives the source while they end.
-struct Shared : std::enable_shared_from_this<Shared> {
+struct Shared final : SourceTasks {
     Shared(const SourceContext& context, const ServiceOptions& options, std::shared_ptr<HttpClient> client,
-           const std::string& name)
-        : io(*context.io),
-          publisher(context, options, client, name),
-          follower(context, options, client, name) {}
+           const std::string& source)
+        : SourceTasks(*context.io, source),
+          publisher(context, options, client, source),
+          follower(context, options, client, source) {}
 
-    void tell(SourceUpdate update) {
-        // A copy: the callback may stop us, which drops ours.
-        if (auto callback = on_update) callback(std::move(update));
-    }
-
-    template <class Start>
-    void spawn(Start start, asio::cancellation_signal& signal) {
-        auto ended = [self = shared_from_this()](std::exception_ptr error) {
-            if (!error || self->stopped) return;
-            try {
-                std::rethrow_exception(error);
-            } catch (const std::exception& e) {
-                spdlog::error("{}: {}", self->follower.status().name, e.what());
-            }
-        };
-        asio::co_spawn(io, std::move(start), asio::bind_cancellation_slot(signal.slot(), std::move(ended)));
-    }
-
-    asio::io_context& io;
     ServicePublisher publisher;
     ServiceFollower follower;
-    Source::Callback on_update;
-    asio::cancellation_signal cancel_publisher, cancel_follower;
-    bool stopped = false;
 };
 
 class ServiceSource final : public Source {
@@ -70,24 +43,13 @@ public:
     void stop() override {
         if (shared_->stopped) return;
         shared_->stopped = true;
-        shared_->on_update = nullptr;
         shared_->publisher.stop();
         shared_->follower.stop();
-        shared_->cancel_publisher.emit(asio::cancellation_type::terminal);
-        shared_->cancel_follower.emit(asio::cancellation_type::terminal);
-        // co_spawn's own handler may queue the cancellation with a pointer into our signals: they must
-        // live until the queue is past it.
-        asio::post(shared_->io, [self = shared_] {});
+        shared_->cancel();
     }
 
     SourceStatus status() const override {
-        auto status = shared_->follower.status();
-        const auto& error = shared_->publisher.error();
-        if (status.state == SourceState::synced && !error.empty()) {
-            status.state = SourceState::degraded;
-            status.last_error = error;
-        }
-        return status;
+        return SourceTasks::whole(shared_->follower.status(), shared_->publisher.error());
     }
 
     bool publishes() const override { return true; }

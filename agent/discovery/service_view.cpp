@@ -147,11 +147,7 @@ void ServiceView::see_own(const NodeEntry& entry, OwnSight& own, std::vector<Sou
 
 void ServiceView::refuse(const std::string& peer, const std::string& reason,
                          std::vector<SourceUpdate>& updates) {
-    if (!refusals_.worth_telling(peer, context_.clock->now())) return;
-    auto refused = update(SourceUpdate::Kind::refused);
-    refused.refused_peer = peer;
-    refused.refused_reason = reason;
-    updates.push_back(std::move(refused));
+    refusals_.tell(update(SourceUpdate::Kind::refused), peer, reason, context_.clock->now(), updates);
 }
 
 SourceUpdate ServiceView::update(SourceUpdate::Kind kind) const {

@@ -9,11 +9,6 @@ namespace {
 
 constexpr std::size_t kMostSeenByPeers = 4;  // whoever lies fills no more than these
 
-bool named_by_itself(CandidateSource source) {
-    return source == CandidateSource::announced || source == CandidateSource::cached ||
-           source == CandidateSource::kubernetes;
-}
-
 // Same network, then public addresses, then names, then what others saw, then private ones elsewhere.
 int base_of(const Candidate& candidate, const OwnClaims& own) {
     if (candidate.source == CandidateSource::roamed) return 60;
@@ -34,6 +29,11 @@ int base_of(const Candidate& candidate, const OwnClaims& own) {
 }
 
 }  // namespace
+
+bool named_by_itself(CandidateSource source) {
+    return source == CandidateSource::announced || source == CandidateSource::cached ||
+           source == CandidateSource::kubernetes;
+}
 
 std::vector<Candidate> order_candidates(const std::vector<Candidate>& found,
                                         const std::vector<IpAddress>& observed,

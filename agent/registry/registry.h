@@ -57,6 +57,9 @@ struct OwnClaims {
     bool same_as(const OwnClaims& other) const;
 };
 
+// The peer itself says that it is there.
+bool named_by_itself(CandidateSource source);
+
 // Endpoints of peers as other members see them.
 using SeenByPeers = std::map<PublicKey, std::vector<Endpoint>>;
 

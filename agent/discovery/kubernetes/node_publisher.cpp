@@ -5,11 +5,11 @@
 
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
-#include <boost/asio/this_coro.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/discovery/source_tasks.h"
 
 namespace wglan {
 
@@ -25,12 +25,6 @@ bool holds(const KubeNode& node, const Annotations& wanted) {
         const auto it = node.annotations.find(item.first);
         return it != node.annotations.end() && it->second == item.second;
     });
-}
-
-Task<void> sleep_for(Milliseconds delay) {
-    asio::steady_timer timer(co_await asio::this_coro::executor, delay);
-    boost::system::error_code ignored;
-    co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
 }
 
 }  // namespace

@@ -1,33 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/kubernetes/node_source.h"
 
-#include <boost/asio/bind_cancellation_slot.hpp>
-#include <boost/asio/cancellation_signal.hpp>
-#include <boost/asio/co_spawn.hpp>
-#include <boost/asio/post.hpp>
-
-#include "agent/base/log.h"
 #include "agent/discovery/kubernetes/node_follower.h"
 #include "agent/discovery/kubernetes/node_publisher.h"
+#include "agent/discovery/source_tasks.h"
 
 namespace wglan {
 namespace {
 
 constexpr const char* kName = "kubernetes";
 
-// The coroutines share it, so that it outlives the source while they end.
-struct Shared : std::enable_shared_from_this<Shared> {
+struct Shared final : SourceTasks {
     Shared(const SourceContext& context, const std::shared_ptr<const KubeApi>& api,
            std::shared_ptr<const Secret> seed, const NodeSourceOptions& options)
-        : io(*context.io),
+        : SourceTasks(*context.io, kName),
           publisher(context, options.times, api, std::move(seed), kName, options.annotation_prefix,
                     options.node_name),
           follower(context, options.times, api, kName, options.annotation_prefix, options.node_name) {}
-
-    void tell(SourceUpdate update) {
-        // A copy: the callback may stop us, which drops ours.
-        if (auto callback = on_update) callback(std::move(update));
-    }
 
     // A Node that is gone had its pods; that it will have others is told when it is there.
     void tell_pods(const OwnNode& own) {
@@ -40,26 +29,9 @@ struct Shared : std::enable_shared_from_this<Shared> {
         tell(std::move(update));
     }
 
-    template <class Start>
-    void spawn(Start start, asio::cancellation_signal& signal) {
-        auto ended = [self = shared_from_this()](std::exception_ptr error) {
-            if (!error || self->stopped) return;
-            try {
-                std::rethrow_exception(error);
-            } catch (const std::exception& e) {
-                spdlog::error("{}: {}", kName, e.what());
-            }
-        };
-        asio::co_spawn(io, std::move(start), asio::bind_cancellation_slot(signal.slot(), std::move(ended)));
-    }
-
-    asio::io_context& io;
     NodePublisher publisher;
     NodeFollower follower;
-    Source::Callback on_update;
     std::optional<std::vector<Prefix>> told_pods;
-    asio::cancellation_signal cancel_publisher, cancel_follower;
-    bool stopped = false;
 };
 
 class NodeSource final : public Source {
@@ -83,24 +55,13 @@ public:
     void stop() override {
         if (shared_->stopped) return;
         shared_->stopped = true;
-        shared_->on_update = nullptr;
         shared_->publisher.stop();
         shared_->follower.stop();
-        shared_->cancel_publisher.emit(asio::cancellation_type::terminal);
-        shared_->cancel_follower.emit(asio::cancellation_type::terminal);
-        // co_spawn's own handler may queue the cancellation with a pointer into our signals: they must
-        // live until the queue is past it.
-        asio::post(shared_->io, [self = shared_] {});
+        shared_->cancel();
     }
 
     SourceStatus status() const override {
-        auto status = shared_->follower.status();
-        const auto& error = shared_->publisher.error();
-        if (status.state == SourceState::synced && !error.empty()) {
-            status.state = SourceState::degraded;
-            status.last_error = error;
-        }
-        return status;
+        return SourceTasks::whole(shared_->follower.status(), shared_->publisher.error());
     }
 
     bool publishes() const override { return true; }

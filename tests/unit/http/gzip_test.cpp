@@ -1,28 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/http/gzip.h"
 
-#include <zlib.h>
-
 #include <gmock/gmock.h>
+
+#include "tests/support/gzip.h"
 
 namespace wglan {
 namespace {
 
+using test::gzip;
 using testing::HasSubstr;
-
-std::string gzip(std::string plain) {
-    z_stream stream{};
-    EXPECT_EQ(deflateInit2(&stream, 9, Z_DEFLATED, 16 + MAX_WBITS, 9, Z_DEFAULT_STRATEGY), Z_OK);
-    std::string packed(deflateBound(&stream, static_cast<uLong>(plain.size())) + 32, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(plain.data());
-    stream.avail_in = static_cast<uInt>(plain.size());
-    stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-    stream.avail_out = static_cast<uInt>(packed.size());
-    EXPECT_EQ(deflate(&stream, Z_FINISH), Z_STREAM_END);
-    packed.resize(stream.total_out);
-    deflateEnd(&stream);
-    return packed;
-}
 
 std::string text(std::size_t size) {
     std::string out;

@@ -3,8 +3,6 @@
 // give, or misbehaving.
 #pragma once
 
-#include <zlib.h>
-
 #include <deque>
 #include <set>
 
@@ -14,25 +12,12 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/http/server.h"
+#include "tests/support/gzip.h"
 #include "tests/unit/discovery/fixture.h"
 
 namespace wglan::testing {
 
 using nlohmann::json;
-
-inline std::string gzip(std::string plain) {
-    z_stream stream{};
-    deflateInit2(&stream, 6, Z_DEFLATED, 16 + MAX_WBITS, 8, Z_DEFAULT_STRATEGY);
-    std::string packed(deflateBound(&stream, static_cast<uLong>(plain.size())) + 32, '\0');
-    stream.next_in = reinterpret_cast<Bytef*>(plain.data());
-    stream.avail_in = static_cast<uInt>(plain.size());
-    stream.next_out = reinterpret_cast<Bytef*>(packed.data());
-    stream.avail_out = static_cast<uInt>(packed.size());
-    deflate(&stream, Z_FINISH);
-    packed.resize(stream.total_out);
-    deflateEnd(&stream);
-    return packed;
-}
 
 class FakeApi {
 public:
@@ -167,7 +152,7 @@ private:
         auto response = say(200, {{"kind", "NodeList"}, {"metadata", metadata}, {"items", items}});
         const auto accepts = request.headers.find("accept-encoding");
         if (accepts != request.headers.end() && accepts->second == "gzip" && response.body.size() > 1000) {
-            response.body = gzip(response.body);
+            response.body = test::gzip(response.body);
             response.headers["content-encoding"] = "gzip";
         }
         if (state->cut_list > 0) {
