@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 #include <optional>
 
@@ -24,6 +25,7 @@ constexpr auto kTcxEgress = static_cast<bpf_attach_type>(47);
 constexpr __u32 kBefore = 1U << 3, kAfter = 1U << 4;  // BPF_F_BEFORE, BPF_F_AFTER
 constexpr __u32 kTcxLink = 11;                        // BPF_LINK_TYPE_TCX
 
+constexpr char kNextSuffix[] = "-next";
 constexpr char kProgramPrefix[] = "wglan_", kUplinkPrograms[] = "wglan_egress";
 
 bpf_attach_type attach_type(Attachment::Hook hook) {
@@ -83,6 +85,15 @@ std::string program_name(std::uint32_t id) {
     return {info.name, strnlen(info.name, sizeof info.name)};
 }
 
+Result<std::vector<std::uint32_t>> tcx_program_ids(int ifindex, Attachment::Hook hook) {
+    std::vector<std::uint32_t> ids(64);  // BPF_MPROG_MAX
+    auto count = static_cast<__u32>(ids.size());
+    if (bpf_prog_query(ifindex, attach_type(hook), 0, nullptr, ids.data(), &count) != 0)
+        return fail_errno("ask which programs are at " + where(ifindex, hook));
+    ids.resize(std::min<std::size_t>(count, ids.size()));
+    return ids;
+}
+
 bool is_our_program(const std::string& name) { return name.rfind(kProgramPrefix, 0) == 0; }
 
 Result<> drop_link(const std::string& path) {
@@ -136,7 +147,9 @@ void Attacher::find_filters(std::vector<FoundAttachment>& found) const {
 Result<> Attacher::drop_pins(int ifindex, Attachment::Hook hook, const std::string& except) {
     for (const std::string& name : list_pins(links_))
         if (name != except &&
-            (name == pin_name(ifindex, hook, true) || name == pin_name(ifindex, hook, false)))
+            (name == pin_name(ifindex, hook, true) || name == pin_name(ifindex, hook, false) ||
+             name == pin_name(ifindex, hook, true) + kNextSuffix ||
+             name == pin_name(ifindex, hook, false) + kNextSuffix))
             if (auto dropped = drop_link(links_ + "/" + name); !dropped) return dropped;
     return {};
 }
@@ -154,11 +167,38 @@ Result<Attachment> Attacher::attach_tcx(int ifindex, Attachment::Hook hook, cons
         }
         if (auto dropped = drop_link(path); !dropped) return Failure(dropped.error());
     }
+    if (auto made = make_link(ifindex, hook, program, first, path); !made) return Failure(made.error());
+    return attachment;
+}
+
+Result<> Attacher::make_link(int ifindex, Attachment::Hook hook, const Program& program, bool first,
+                             const std::string& path) const {
     LIBBPF_OPTS(bpf_link_create_opts, options, .flags = first ? kBefore : kAfter);
     const UniqueFd link(bpf_link_create(program.fd, ifindex, attach_type(hook), &options));
     if (!link.valid()) return fail_errno("attach " + program.name + " to " + where(ifindex, hook));
-    if (auto pinned = pin(link.get(), path); !pinned) return Failure(pinned.error());
-    return attachment;
+    return pin(link.get(), path);
+}
+
+std::uint32_t Attacher::attached_program(int ifindex, Attachment::Hook hook, bool first) const {
+    const auto fd = open_pin(links_ + "/" + pin_name(ifindex, hook, first));
+    const auto info = fd ? link_info(fd->get()) : std::nullopt;
+    return info && info->ifindex == ifindex && info->hook == hook ? info->program_id : 0;
+}
+
+bool Attacher::is_misplaced(int ifindex, Attachment::Hook hook, bool first) const {
+    const auto ours = tcx_ ? attached_program(ifindex, hook, first) : 0;
+    if (ours == 0) return false;
+    const auto ids = tcx_program_ids(ifindex, hook);
+    return ids && !ids->empty() && (first ? ids->front() : ids->back()) != ours;
+}
+
+Result<Attachment> Attacher::move(int ifindex, Attachment::Hook hook, const Program& program, bool first) {
+    const auto path = links_ + "/" + pin_name(ifindex, hook, first), next = path + kNextSuffix;
+    if (auto dropped = drop_link(next); !dropped) return Failure(dropped.error());
+    if (auto made = make_link(ifindex, hook, program, first, next); !made) return Failure(made.error());
+    if (auto dropped = drop_link(path); !dropped) return Failure(dropped.error());
+    if (::rename(next.c_str(), path.c_str()) != 0) return fail_errno("rename the pin " + next);
+    return Attachment{ifindex, interface_name(ifindex), hook, Attachment::Kind::tcx, program.name};
 }
 
 Result<Attachment> Attacher::attach_clsact(int ifindex, Attachment::Hook hook, const Program& program) {

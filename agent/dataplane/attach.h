@@ -38,6 +38,8 @@ struct FoundAttachment {
 std::string interface_name(int ifindex);     // "" = there is none
 std::string program_name(std::uint32_t id);  // "" = there is none
 bool is_our_program(const std::string& name);
+// TCX programs of everybody at a hook, in the order in which they run.
+Result<std::vector<std::uint32_t>> tcx_program_ids(int ifindex, Attachment::Hook hook);
 // Detaches it at once, and removes its pin; a link whose last reference goes is detached a little later.
 Result<> drop_link(const std::string& path);
 
@@ -50,6 +52,13 @@ public:
     // An attachment of ours that stands there already is updated in place: no packet sees neither or
     // both programs' absence. `first`: before all other TCX programs of that hook, else after them.
     Result<Attachment> attach(int ifindex, Attachment::Hook hook, const Program& program, bool first);
+    // Whether ours stands there, but others have come before it (not `first`: after it) since. By TCX alone:
+    // a filter's place is its priority.
+    bool is_misplaced(int ifindex, Attachment::Hook hook, bool first) const;
+    // Puts `program` into the right place, then takes away the one that has lost it; a packet in between
+    // may see both. They must be two instances: the kernel has a program at a hook only once.
+    Result<Attachment> move(int ifindex, Attachment::Hook hook, const Program& program, bool first);
+    std::uint32_t attached_program(int ifindex, Attachment::Hook hook, bool first) const;  // id; 0 = none
     // Ours on both hooks of this device, whatever their program; fine when there is no such device.
     Result<> detach(int ifindex);
     Result<> detach(int ifindex, Attachment::Hook hook);
@@ -62,6 +71,8 @@ public:
 
 private:
     Result<Attachment> attach_tcx(int ifindex, Attachment::Hook hook, const Program& program, bool first);
+    Result<> make_link(int ifindex, Attachment::Hook hook, const Program& program, bool first,
+                       const std::string& path) const;
     Result<Attachment> attach_clsact(int ifindex, Attachment::Hook hook, const Program& program);
     Result<> drop_pins(int ifindex, Attachment::Hook hook, const std::string& except);
     Result<> drop_filter(int ifindex, Attachment::Hook hook);

@@ -23,7 +23,10 @@ namespace wglan {
 
 struct DataplaneOptions {
     std::string pin_path = "/sys/fs/bpf/wglan";
-    bool order_first = true;            // our place among other TCX programs at uplink egress
+    bool order_first = true;  // our place among other TCX programs at uplink egress
+    // Where a program of somebody else has come between, that place is won back, at most this often a device:
+    // who insists too shall not make us fight.
+    Seconds win_back_every{300};
     bool force_clsact = false;          // tests: as on a kernel without TCX
     std::uint32_t max_routes = 131072;  // entries of each LPM trie
     // From more routes of a family on, hash tables beside its trie answer look-ups (agent/dataplane/exact.h).

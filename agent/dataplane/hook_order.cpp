@@ -12,8 +12,6 @@
 #include <cstring>
 #include <optional>
 
-#include <bpf/bpf.h>
-
 #include "agent/base/unique_fd.h"
 #include "agent/dataplane/attach.h"
 
@@ -103,26 +101,14 @@ Result<std::vector<Filter>> filters(int ifindex, Attachment::Hook hook) {
     }
 }
 
-Result<std::vector<std::string>> tcx_programs(int ifindex, Attachment::Hook hook) {
-    // BPF_TCX_INGRESS, BPF_TCX_EGRESS of linux/bpf.h of 6.6; BPF_MPROG_MAX is 64.
-    const auto type = static_cast<bpf_attach_type>(hook == Attachment::Hook::tc_egress ? 47 : 46);
-    std::array<__u32, 64> ids{};
-    __u32 count = ids.size();
-    if (bpf_prog_query(ifindex, type, 0, nullptr, ids.data(), &count) != 0)
-        return fail_errno("ask which programs are at " + interface_name(ifindex));
-    std::vector<std::string> names;
-    for (std::size_t i = 0; i < count && i < ids.size(); ++i) names.push_back(program_name(ids[i]));
-    return names;
-}
-
 }  // namespace
 
 Result<std::vector<std::string>> programs_in_order(int ifindex, Attachment::Hook hook) {
     std::vector<std::string> names;
     if (Attacher("", false).uses_tcx()) {
-        auto tcx = tcx_programs(ifindex, hook);
-        if (!tcx) return tcx;
-        names = std::move(*tcx);
+        const auto ids = tcx_program_ids(ifindex, hook);
+        if (!ids) return Failure(ids.error());
+        for (const std::uint32_t id : *ids) names.push_back(program_name(id));
     }
     const auto behind = filters(ifindex, hook);
     if (!behind) return Failure(behind.error());

@@ -41,7 +41,8 @@ void check_order(const HookFacts& at, const AgentView* agent, Findings& findings
     findings.push_back(
         {"hooks", Status::warn, text,
          tcx ? fmt::format(
-                   "if that isn't wanted: let {} attach after it, or remove it, then restart the agent",
+                   "the agent takes its place back, but only every 5 minutes: let {} attach after it, or set "
+                   "steering.order: last if it is meant so",
                    before.front())
              : "this kernel has no TCX: filters run by priority, and 1 to 30571 come before ours"});
 }

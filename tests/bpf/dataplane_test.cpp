@@ -14,106 +14,13 @@
 #include <bpf/libbpf.h>
 #include <gtest/gtest.h>
 
-#include "agent/dataplane/attach.h"
 #include "agent/dataplane/bpffs.h"
-#include "agent/dataplane/hub.h"
 #include "maps/names.h"
 #include "maps/table.h"
 #include "maps/wglan_maps.h"
-#include "tests/bpf/environment.h"
-#include "tests/bpf/packet.h"
+#include "tests/bpf/dataplane_fixture.h"
 
 namespace wglan::test {
-
-namespace {
-
-constexpr PeerId kPeer = 3;
-
-Prefix prefix(const char* text) { return Prefix::parse(text).value(); }
-
-std::string text_of(const Result<>& result) { return result ? "" : result.error().message(); }
-
-// What runs at wglan0's ingress without direct mode depends on the kernel.
-const char* from_tunnel() {
-    static const bool hub = HubObject::load([](const char*) { return -1; }).has_value();
-    return hub ? kHubTunnelProgram : "wglan_tun_in";
-}
-
-// A program of somebody else: lets everything pass.
-UniqueFd foreign_program() {
-    const bpf_insn code[] = {
-        {.code = BPF_ALU64 | BPF_MOV | BPF_K, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = -1},
-        {.code = BPF_JMP | BPF_EXIT, .dst_reg = 0, .src_reg = 0, .off = 0, .imm = 0}};
-    return UniqueFd(bpf_prog_load(BPF_PROG_TYPE_SCHED_CLS, "foreign", "GPL", code, 2, nullptr));
-}
-
-class DataplaneTest : public ::testing::TestWithParam<bool> {
-protected:
-    void SetUp() override {
-        pin_path_ = bpffs() + "/plane";
-        if (!GetParam() && !Attacher(pin_path_, false).uses_tcx()) GTEST_SKIP() << "this kernel has no TCX";
-        uplink_ = make_veth("uplink", "far");
-        tunnel_.emplace("tunnel", 1420);
-    }
-    void TearDown() override {
-        EXPECT_EQ(text_of(remove_dataplane(pin_path_)), "");
-        if (uplink_ != 0) remove_link("uplink");
-    }
-
-    std::unique_ptr<Dataplane> make(std::uint32_t max_routes = 1024) const {
-        auto plane =
-            make_dataplane({.pin_path = pin_path_, .force_clsact = GetParam(), .max_routes = max_routes});
-        return std::move(*plane);
-    }
-    std::unique_ptr<Dataplane> loaded(std::uint32_t max_routes = 1024) const {
-        auto plane = make(max_routes);
-        EXPECT_EQ(text_of(plane->load()), "");
-        return plane;
-    }
-    void fill(Dataplane& plane) const {
-        EXPECT_EQ(text_of(plane.set_config(config())), "");
-        EXPECT_EQ(text_of(plane.put_peers({peer()})), "");
-        EXPECT_EQ(text_of(plane.put_routes({route("10.1.0.0/16")})), "");
-    }
-    void attach(Dataplane& plane) const {
-        EXPECT_TRUE(plane.attach_uplink(uplink_, "uplink"));
-        EXPECT_TRUE(plane.attach_tunnel(tunnel_->ifindex(), "tunnel", false));
-    }
-    SteerConfig config() const {
-        return {.interface_ifindex = tunnel_->ifindex(),
-                .listen_port = 51820,
-                .interface_mtu = 1420,
-                .firewall_mark = 0x10,
-                .firewall_mark_mask = 0x10,
-                .orphan_after_s = 0};
-    }
-    static SteerPeer peer(PeerState state = PeerState::up) {
-        SteerPeer value{kPeer, {}, state, Fallback::bypass, Fallback::drop, "node-b"};
-        value.key.bytes[31] = 9;
-        return value;
-    }
-    static SteerRoute route(const char* where) { return {prefix(where), SteerAction::steer, kPeer, 0}; }
-
-    // Sends a packet out of the uplink; true if it went into the tunnel, unchanged.
-    bool steers(const char* destination = "10.1.2.3") const {
-        const Ip packet{.source = "192.0.2.1", .destination = destination};
-        const Bytes bytes = frame(packet);
-        send_frame(uplink_, bytes.data(), bytes.size());
-        const Bytes sent = packet.bytes();
-        return tunnel_->read() == std::string(sent.begin(), sent.end());
-    }
-    std::vector<Attachment> attachments(Dataplane& plane) const {
-        auto state = plane.state();
-        EXPECT_TRUE(state);
-        return state ? state->attachments : std::vector<Attachment>{};
-    }
-
-    std::string pin_path_;
-    int uplink_ = 0;
-    std::optional<TunDevice> tunnel_;
-};
-
-}  // namespace
 
 TEST_P(DataplaneTest, SteersPacketsIntoTheTunnel) {
     auto plane = loaded();
@@ -412,140 +319,6 @@ TEST_P(DataplaneTest, CleanUpLeavesNothingAndMayRunTwice) {
     EXPECT_TRUE(peek_dataplane(pin_path_)->routes.empty());
 }
 
-// podDatapath: direct.
-class DirectDataplaneTest : public DataplaneTest {
-protected:
-    void SetUp() override {
-        DataplaneTest::SetUp();
-        if (IsSkipped()) return;
-        pod_ = make_veth("pod", "podpeer");
-        if (const auto possible = loaded()->load_direct(); !possible) GTEST_SKIP() << text_of(possible);
-        EXPECT_EQ(text_of(remove_dataplane(pin_path_)), "");
-    }
-    void TearDown() override {
-        if (pod_ != 0) remove_link("pod");
-        DataplaneTest::TearDown();
-    }
-    PodDevice pod() const { return {pod_, "pod", PodDevice::Kind::peer, kMac}; }
-    void go_direct(Dataplane& plane) const {
-        fill(plane);
-        ASSERT_TRUE(plane.put_routes({{prefix("10.1.0.0/16"), SteerAction::steer, kPeer, 0, true}}));
-        ASSERT_TRUE(plane.attach_uplink(uplink_, "uplink"));
-        ASSERT_TRUE(plane.attach_tunnel(tunnel_->ifindex(), "tunnel", true));
-        const auto put = plane.put_pods({pod()}, {MacAddress{2, 0, 0, 0, 0, 9}});
-        ASSERT_TRUE(put) << put.error().message();
-        EXPECT_EQ(put->size(), 1U);
-        ASSERT_TRUE(plane.set_own_pods({prefix("10.2.0.0/16")}));
-    }
-    // A frame from the pod; true if it went into the tunnel, a hop further.
-    bool sends() const {
-        Ip packet{.source = "10.2.0.5", .destination = "10.1.2.3"};
-        const Bytes bytes = frame(packet);
-        send_frame(ifindex_of("podpeer"), bytes.data(), bytes.size());
-        --packet.ttl;
-        const Bytes sent = packet.bytes();
-        return tunnel_->read() == std::string(sent.begin(), sent.end());
-    }
-    static std::vector<std::string> programs(const std::vector<Attachment>& attachments) {
-        std::vector<std::string> names;
-        for (const Attachment& one : attachments) names.push_back(one.interface + " " + one.program);
-        std::sort(names.begin(), names.end());
-        return names;
-    }
-
-    static constexpr MacAddress kMac = {2, 0, 0, 0, 0, 2};  // kDestinationMac
-    int pod_ = 0;
-};
-
-TEST_P(DirectDataplaneTest, SwitchesThereAndBack) {
-    const std::vector<std::string> direct = {"pod wglan_pod_in", "tunnel wglan_tun_dir",
-                                             "tunnel wglan_tun_out", "uplink wglan_egress"};
-    const std::vector<std::string> host = {std::string("tunnel ") + from_tunnel(), "tunnel wglan_tun_out",
-                                           "uplink wglan_egress"};
-    auto plane = loaded();
-    for (int turn = 0; turn < 2; ++turn) {
-        go_direct(*plane);
-        EXPECT_TRUE(sends());
-        const auto state = plane->state();
-        ASSERT_TRUE(state);
-        EXPECT_EQ(programs(state->attachments), direct);
-        EXPECT_TRUE(state->pods.direct);
-        EXPECT_TRUE(state->pods.devices.at(pod_).same_entry(pod()));
-        EXPECT_EQ(state->pods.own, (std::set{prefix("10.2.0.0/16")}));
-        EXPECT_EQ(state->pods.macs, (std::set{MacAddress{2, 0, 0, 0, 0, 9}}));
-        ASSERT_TRUE(plane->set_own_pods({}));
-        EXPECT_FALSE(sends());
-        ASSERT_TRUE(plane->remove_pods({pod_}));
-        ASSERT_TRUE(plane->attach_tunnel(tunnel_->ifindex(), "tunnel", false));
-        EXPECT_EQ(programs(attachments(*plane)), host);
-        EXPECT_FALSE(plane->state()->pods.direct);
-        EXPECT_TRUE(plane->state()->pods.devices.empty());
-    }
-    EXPECT_EQ(plane->counters()->direct_sent, 2U);
-}
-
-TEST_P(DirectDataplaneTest, GoesOnWithoutAnAgentAndIsAdopted) {
-    {
-        auto plane = loaded();
-        go_direct(*plane);
-    }
-    EXPECT_TRUE(sends());
-    EXPECT_TRUE(peek_dataplane(pin_path_)->pods.direct);
-    EXPECT_TRUE(peek_dataplane(pin_path_)->pods.devices.contains(pod_));
-    auto successor = loaded();
-    EXPECT_TRUE(sends());
-    EXPECT_EQ(attachments(*successor).size(), 4U);  // ours, not the predecessor's
-    EXPECT_TRUE(successor->state()->pods.devices.contains(pod_));
-    EXPECT_EQ(successor->counters()->direct_sent, 2U);
-}
-
-TEST_P(DirectDataplaneTest, SurvivesMapsOfAnotherSize) {
-    {
-        auto plane = loaded(1024);
-        go_direct(*plane);
-    }
-    {
-        auto successor = loaded(2048);
-        EXPECT_TRUE(sends());
-        EXPECT_EQ(attachments(*successor).size(), 4U);
-        ASSERT_TRUE(successor->put_peers({peer(PeerState::down)}));
-        EXPECT_FALSE(sends());  // the programs share the new maps
-        ASSERT_TRUE(successor->put_peers({peer()}));
-    }
-    auto third = loaded(2048);
-    EXPECT_TRUE(third->state()->pods.devices.contains(pod_));
-    EXPECT_TRUE(sends());
-}
-
-TEST_P(DirectDataplaneTest, ADeviceThatIsGoneHoldsNothingUp) {
-    auto plane = loaded();
-    go_direct(*plane);
-    const PodDevice gone{99999, "gone", PodDevice::Kind::port, kMac};
-    const PodDevice bridge{1, "lo", PodDevice::Kind::bridge, kMac};
-    const auto put = plane->put_pods({gone, bridge}, {});
-    ASSERT_TRUE(put) << put.error().message();
-    EXPECT_TRUE(put->empty());
-    EXPECT_FALSE(plane->state()->pods.devices.contains(99999));
-    EXPECT_TRUE(plane->state()->pods.devices.contains(1));
-    EXPECT_TRUE(plane->state()->pods.macs.empty());
-    remove_link("pod");
-    EXPECT_EQ(text_of(plane->remove_pods({pod_, 1, 99999})), "");
-    pod_ = 0;
-    EXPECT_TRUE(plane->state()->pods.devices.empty());
-    EXPECT_EQ(attachments(*plane).size(), 3U);
-}
-
-TEST_P(DirectDataplaneTest, CleanUpLeavesNothing) {
-    {
-        auto plane = loaded();
-        go_direct(*plane);
-    }
-    EXPECT_EQ(text_of(remove_dataplane(pin_path_)), "");
-    EXPECT_NE(::access(pin_path_.c_str(), F_OK), 0);
-    EXPECT_TRUE(Attacher(pin_path_, GetParam()).find()->empty());
-    EXPECT_FALSE(sends());
-}
-
 // A veth in the path of a tunnel: the programs must run even when the device is used as an L3 one.
 TEST_P(DataplaneTest, RefusesDevicesThatCannotBeUplinks) {
     auto plane = loaded();
@@ -571,9 +344,6 @@ TEST_P(DataplaneTest, MountsABpfFileSystemWhereThereIsNone) {
     EXPECT_NE(::access(plain.c_str(), F_OK), 0);
 }
 
-INSTANTIATE_TEST_SUITE_P(Kind, DirectDataplaneTest, ::testing::Bool(),
-                         [](const auto& kind) { return kind.param ? "Clsact" : "Tcx"; });
-INSTANTIATE_TEST_SUITE_P(Kind, DataplaneTest, ::testing::Bool(),
-                         [](const auto& kind) { return kind.param ? "Clsact" : "Tcx"; });
+INSTANTIATE_TEST_SUITE_P(Kind, DataplaneTest, ::testing::Bool(), kind_name);
 
 }  // namespace wglan::test
