@@ -320,8 +320,8 @@ MetricsView Agent::metrics() {
     view.drift_repairs = drift_repairs_;
     view.start_seconds = start_seconds_;
     const PeerTotals totals = manager_.totals();
-    view.paths = {totals.probes_sent, totals.probes_lost, totals.sweep_tries, totals.sweep_rounds,
-                  totals.new_beginnings};
+    view.paths = {totals.probes_sent, totals.probes_lost, totals.sweep_tries,   totals.sweep_rounds,
+                  totals.trials_won,  totals.trials_lost, totals.new_beginnings};
     view.settings_valid = settings_.error.empty();
     return view;
 }

@@ -98,6 +98,9 @@ void add_paths(Families& out, const PathTotals& paths) {
     out.sample(paths.sweep_tries);
     out.counter("wglan_sweep_rounds_total", "Rounds through all candidates of a peer that ended in vain.");
     out.sample(paths.sweep_rounds);
+    out.counter("wglan_path_trials_total", "Trials of another path beside the one in use, by their result.");
+    out.sample(paths.trials_won, {{"result", "taken"}});
+    out.sample(paths.trials_lost, {{"result", "kept"}});
     out.counter("wglan_session_renewals_total", "Peers whose dead session was dropped for a new handshake.");
     out.sample(paths.new_beginnings);
 }

@@ -93,6 +93,7 @@ struct SteeringView {
 struct PathTotals {
     std::uint64_t probes_sent = 0, probes_lost = 0;
     std::uint64_t sweep_tries = 0, sweep_rounds = 0;  // fruitless ones
+    std::uint64_t trials_won = 0, trials_lost = 0;    // of better paths, beside the one in use
     std::uint64_t new_beginnings = 0;                 // peers made anew for another handshake
 };
 

@@ -379,6 +379,8 @@ void PeerManager::add(PeerTotals& totals, const Entry& entry) {
     totals.probes_lost += entry.status.path.lost();
     totals.sweep_tries += entry.search.tries();
     totals.sweep_rounds += entry.search.rounds();
+    totals.trials_won += entry.status.trials_won;
+    totals.trials_lost += entry.status.trials_lost;
     totals.new_beginnings += entry.status.new_beginnings;
 }
 

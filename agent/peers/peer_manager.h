@@ -57,6 +57,7 @@ struct PeerStatus {
     std::uint64_t endpoint_changes = 0;
     PathStats path;
     std::uint64_t sweep_tries = 0, sweep_rounds = 0;  // fruitless ones
+    std::uint64_t trials_won = 0, trials_lost = 0;    // of better paths, beside the one in use
     std::uint64_t new_beginnings = 0;                 // it was made anew in the device
 };
 
@@ -64,6 +65,7 @@ struct PeerStatus {
 struct PeerTotals {
     std::uint64_t probes_sent = 0, probes_lost = 0;
     std::uint64_t sweep_tries = 0, sweep_rounds = 0;  // fruitless ones
+    std::uint64_t trials_won = 0, trials_lost = 0;    // of better paths
     std::uint64_t new_beginnings = 0;
 };
 

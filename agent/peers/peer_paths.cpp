@@ -206,6 +206,7 @@ void PeerManager::end_trial(Entry& entry, bool won, SteadyTime now) {
     const Trial trial = *entry.trial;
     if (trying_ == entry.input.key) trying_.reset();
     entry.search.trial_over(trial.candidate, won, now, times_.trial);
+    ++(won ? entry.status.trials_won : entry.status.trials_lost);
     if (won) {
         entry.search.worked(trial.candidate);
         entry.search.trial_over(trial.used, false, now, times_.trial);

@@ -193,7 +193,7 @@ FakeControl::FakeControl()
     metrics_view.steering = status_view.steering;
     metrics_view.reconcile.observe(0.003);
     metrics_view.reconcile.observe(7);
-    metrics_view.paths = {100, 3, 7, 4, 2};
+    metrics_view.paths = {100, 3, 7, 4, 5, 6, 2};
     metrics_view.reconcile_errors = 1;
     metrics_view.drift_repairs = 3;
     metrics_view.start_seconds = {{"config", 0.01}, {"ready", 0.2}};

@@ -35,6 +35,8 @@ TEST(Metrics, HasEveryNameThatIsPromised) {
                       "wglan_probes_lost_total 3",
                       "wglan_sweep_tries_total 7",
                       "wglan_sweep_rounds_total 4",
+                      "wglan_path_trials_total{result=\"taken\"} 5",
+                      "wglan_path_trials_total{result=\"kept\"} 6",
                       "wglan_session_renewals_total 2",
                       "wglan_peer_endpoint_changes_total{peer=\"node2\"} 1",
                       "wglan_steered_packets_total{family=\"ipv4\"} 12000",

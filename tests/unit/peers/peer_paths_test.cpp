@@ -160,6 +160,8 @@ TEST_F(Paths, ABetterOneIsTakenBesideTheOneInUse) {
     run(Milliseconds(3'600'000));
     EXPECT_EQ(peer.endpoint, kNear);
     EXPECT_EQ(trial_times.size(), 1U) << "and stays";
+    EXPECT_EQ(manager.totals().trials_won, 1U);
+    EXPECT_EQ(manager.totals().trials_lost, 0U);
 }
 
 TEST_F(Paths, TheFasterOneStaysAndTrialsGetRare) {
@@ -174,6 +176,8 @@ TEST_F(Paths, TheFasterOneStaysAndTrialsGetRare) {
     EXPECT_EQ(near.endpoint, kNear);
     EXPECT_EQ(near.result.find("no better ("), 0U) << near.result;
     EXPECT_TRUE(near.next_try);
+    EXPECT_EQ(manager.totals().trials_won, 0U);
+    EXPECT_EQ(manager.totals().trials_lost, trial_times.size());
 }
 
 TEST_F(Paths, ADeadOneDoesNoHarm) {
