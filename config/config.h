@@ -80,6 +80,7 @@ struct Config {
         std::optional<Prefix> address_prefix;  // /64; nullopt = ula
         std::uint32_t firewall_mark = 0x10, firewall_mark_mask = 0x10;
         Backend backend = Backend::automatic;
+        bool external_wireguard_go = false;  // something else starts wireguard-go; the agent adopts it
         std::string private_key_file = "/var/lib/wglan/private.key";
         std::shared_ptr<const Secret> private_key;  // Talos `privateKey`: raw 32 bytes, else null
     } interface;

@@ -42,6 +42,7 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_KEY("interface.firewallMark", false, interface.firewall_mark),
     WGLAN_KEY("interface.firewallMarkMask", false, interface.firewall_mark_mask),
     WGLAN_KEY("interface.backend", true, interface.backend),
+    WGLAN_KEY("interface.wireguardGo", true, interface.external_wireguard_go),
     WGLAN_KEY("interface.privateKeyFile", true, interface.private_key_file),
     WGLAN_SECRET("interface.privateKey", interface.private_key),
     WGLAN_KEY("enableAutomaticNodes", false, automatic_nodes),

@@ -85,6 +85,8 @@ void read_interface(Section& interface, Draft& draft) {
         "backend", out.backend,
         choice<Backend>(
             {{"auto", Backend::automatic}, {"kernel", Backend::kernel}, {"userspace", Backend::userspace}}));
+    interface.read("wireguardGo", out.external_wireguard_go,
+                   choice<bool>({{"start", false}, {"external", true}}));
     interface.read("privateKeyFile", out.private_key_file, parse_path);
 }
 

@@ -30,7 +30,8 @@ Result<std::unique_ptr<WireGuard>> choose_backend(const Config& config, Netlink&
         return fail(ErrorKind::unsupported,
                     "interface.backend is kernel, but this kernel has no WireGuard (modprobe wireguard?)");
     if (in_kernel) return make_kernel_wireguard(config.interface.name, links);
-    return make_userspace_wireguard(config.interface.name);
+    return config.interface.external_wireguard_go ? make_external_wireguard(config.interface.name)
+                                                  : make_userspace_wireguard(config.interface.name);
 }
 
 bool concerns_sources(const std::string& key) {
@@ -178,7 +179,9 @@ Result<> Agent::open_adapters() {
     since = system_clock().now();
     kernel_ = std::make_unique<Kernel>(*netlink_, *wireguard_, *dataplane_, secrets_, config_.interface.name,
                                        identity_.public_key);
-    kernel_->set_unsigned_ours(state_dir_.interface_noted(config_.interface.name));
+    // Whoever runs wireguard-go for us makes the device, and leaves signing it to us.
+    kernel_->set_unsigned_ours(config_.interface.external_wireguard_go ||
+                               state_dir_.interface_noted(config_.interface.name));
     auto observed = kernel_->observe();
     if (!observed) return Failure(observed.error());
     observed_ = std::move(*observed);
@@ -441,6 +444,7 @@ Result<> Agent::reload() {
     const auto keep = config_.interface;
     next.interface.name = keep.name;
     next.interface.backend = keep.backend;
+    next.interface.external_wireguard_go = keep.external_wireguard_go;
     next.interface.address_prefix = keep.address_prefix;
     next.interface.private_key = keep.private_key;
     next.interface.private_key_file = keep.private_key_file;

@@ -61,7 +61,9 @@ Result<bool> owns_interface(const Config& config, const Link& link, WireGuard& w
     PublicKey own;
     own.bytes.fill(0xff);
     if (identity) own = identity->public_key;
-    return check_owner(link, device, own, state.interface_noted(config.interface.name)).has_value();
+    const bool unsigned_ours =
+        config.interface.external_wireguard_go || state.interface_noted(config.interface.name);
+    return check_owner(link, device, own, unsigned_ours).has_value();
 }
 
 Result<> remove_interface(const Config& config, Netlink& netlink) {

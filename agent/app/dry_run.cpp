@@ -47,7 +47,8 @@ Result<Observed> look(Netlink& netlink, const Config& config, const PublicKey& o
         auto device = link->kind == "wireguard" ? make_kernel_wireguard(config.interface.name, {})->dump()
                                                 : make_userspace_wireguard(config.interface.name)->dump();
         if (device) seen.wireguard = std::move(*device);
-        const bool noted = StateDir(config.interface.private_key_file).interface_noted(config.interface.name);
+        const bool noted = config.interface.external_wireguard_go ||
+                           StateDir(config.interface.private_key_file).interface_noted(config.interface.name);
         if (auto ours = check_owner(*link, seen.wireguard, own_key, noted); !ours)
             return Failure(ours.error());
     }

@@ -83,7 +83,10 @@ PermissionFacts look_at_permissions(const HostQuestion& question) {
         facts.raw = found->raw;
     }
     const char* setting = "/proc/sys/net/ipv6/conf/all/forwarding";
-    if (exists(setting)) facts.proc_writable = ::access(setting, W_OK) == 0;
+    // A container's own is read-only, and has the host's beside it (agent/netlink/conf.cpp).
+    const std::string outside = std::string("/host") + setting;
+    if (exists(setting))
+        facts.proc_writable = ::access(setting, W_OK) == 0 || ::access(outside.c_str(), W_OK) == 0;
     struct stat info{};
     if (question.key_file.empty() || ::stat(question.key_file.c_str(), &info) != 0) return facts;
     facts.key_file = question.key_file;

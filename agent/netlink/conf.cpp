@@ -18,8 +18,19 @@
 namespace wglan::rtnl {
 namespace {
 
+// Where a container has the host's /proc/sys/net writable: its own is read-only.
+constexpr char kHostRoot[] = "/host";
+
+UniqueFd open_setting(const std::string& path) {
+    UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    if (file.valid() || errno != EROFS) return file;
+    UniqueFd outside(::open((kHostRoot + path).c_str(), O_WRONLY | O_CLOEXEC));
+    if (!outside.valid()) errno = EROFS;
+    return outside;
+}
+
 Result<> write_setting(const std::string& path, const char* value) {
-    const UniqueFd file(::open(path.c_str(), O_WRONLY | O_CLOEXEC));
+    const UniqueFd file = open_setting(path);
     if (!file.valid()) return fail_errno("write " + path);
     if (::write(file.get(), value, 1) != 1) return fail_errno("write " + path);
     return {};
@@ -81,8 +92,8 @@ Result<> KernelNetlink::set_forwarding(int ifindex, Family family, bool on) {
     if (done.error().code() != EROFS) return fail_with(done, "set IPv6 forwarding");
     return fail(
         ErrorKind::permission,
-        fmt::format("{} is read-only and rtnetlink can't set it: mount /proc/sys/net writable, or set "
-                    "net.ipv6.conf.default.forwarding={} before the agent starts",
+        fmt::format("{} is read-only and rtnetlink can't set it: mount the host's /proc/sys/net at "
+                    "/host/proc/sys/net, or set net.ipv6.conf.default.forwarding={} before the agent starts",
                     path, on ? 1 : 0));
 }
 

@@ -20,6 +20,8 @@ namespace {
 constexpr Milliseconds kStep{1};
 constexpr Milliseconds kStartTime{5000};  // a loaded machine; usually some 10 ms
 constexpr Milliseconds kEndTime{2000};
+constexpr Milliseconds kExternalStep{100};
+constexpr Milliseconds kExternalStartTime{30000};  // a container that is pulled and started beside ours
 
 class Deadline {
 public:
@@ -32,9 +34,10 @@ private:
 
 class UserspaceWireGuard final : public WireGuard {
 public:
-    UserspaceWireGuard(std::string interface, std::string program)
+    UserspaceWireGuard(std::string interface, std::string program, bool external)
         : interface_(std::move(interface)),
           program_(program.empty() ? "wireguard-go" : std::move(program)),
+          external_(external),
           path_(uapi_socket_path(interface_)) {}
 
     std::string_view backend() const override { return "userspace"; }
@@ -50,6 +53,7 @@ private:
     Result<Found> look();
     Result<> adopt(const UapiSocket& socket);
     Result<> start();
+    Result<> await_external();
     Result<> let_go(UapiSocket socket);
     Result<> remove_socket_file();
     Result<> wait_for_device_gone();
@@ -61,6 +65,8 @@ private:
 
     std::string interface_;
     std::string program_;
+    bool external_;
+    bool awaited_ = false;  // an external process was there, or was waited for once
     std::string path_;
     std::optional<Process> process_;  // the one that answers, where it can be told
 };
@@ -126,9 +132,30 @@ Result<bool> UserspaceWireGuard::ensure_device() {
     if (!found) return tl::make_unexpected(found.error());
     if (*found == Found::running) return false;
     if (*found == Found::stranger) return taken();
+    if (external_) {
+        if (auto there = await_external(); !there) return tl::make_unexpected(there.error());
+        return false;
+    }
     if (auto removed = remove_socket_file(); !removed) return tl::make_unexpected(removed.error());
     if (auto started = start(); !started) return tl::make_unexpected(started.error());
     return true;
+}
+
+// Starting one of our own meanwhile would take the device from the one that is meant to have it, and its
+// sessions would end with our container.
+Result<> UserspaceWireGuard::await_external() {
+    const Deadline deadline(awaited_ ? kEndTime : kExternalStartTime);
+    awaited_ = true;
+    while (!deadline.passed()) {
+        auto found = look();
+        if (!found) return tl::make_unexpected(found.error());
+        if (*found == Found::running) return {};
+        std::this_thread::sleep_for(kExternalStep);
+    }
+    return fail(ErrorKind::not_found, "no wireguard-go serves " + interface_ + " on " + path_ +
+                                          "; interface.wireguardGo is external, so something else has to run "
+                                          "`wireguard-go -f " +
+                                          interface_ + "`");
 }
 
 Result<> UserspaceWireGuard::start() {
@@ -299,7 +326,11 @@ Result<> UserspaceWireGuard::send(UapiSocket& socket, const UapiMessage& message
 }  // namespace
 
 std::unique_ptr<WireGuard> make_userspace_wireguard(std::string interface, std::string program) {
-    return std::make_unique<UserspaceWireGuard>(std::move(interface), std::move(program));
+    return std::make_unique<UserspaceWireGuard>(std::move(interface), std::move(program), false);
+}
+
+std::unique_ptr<WireGuard> make_external_wireguard(std::string interface) {
+    return std::make_unique<UserspaceWireGuard>(std::move(interface), std::string(), true);
 }
 
 }  // namespace wglan

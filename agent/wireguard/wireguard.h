@@ -61,5 +61,8 @@ bool kernel_wireguard_available();
 std::unique_ptr<WireGuard> make_kernel_wireguard(std::string interface, LinkMaker links);
 // program: path of wireguard-go ("" = found in PATH).
 std::unique_ptr<WireGuard> make_userspace_wireguard(std::string interface, std::string program = {});
+// One that something else runs, beside the agent: ensure_device() waits for it (the first time 30 s, later 2
+// s) and starts none; not_found without it.
+std::unique_ptr<WireGuard> make_external_wireguard(std::string interface);
 
 }  // namespace wglan
