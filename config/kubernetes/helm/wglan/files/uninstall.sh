@@ -1,3 +1,5 @@
+# SPDX-License-Identifier: Apache-2.0
+# shellcheck shell=sh
 # Has every node cleaned, and waits for it: the agent's DaemonSet is patched (uninstall.yaml) and rolled out.
 # Runs in the image, as the Job of `helm uninstall`; $NAMESPACE, $TIMEOUT in seconds.
 set -eu
@@ -52,6 +54,6 @@ while :; do
             "where and why; go on without them: helm uninstall --no-hooks" >&2
         exit 1
     fi
-    sleep 2
+    sleep "${INTERVAL:-2}"
 done
 echo "all nodes are clean"
