@@ -13,6 +13,7 @@ install(FILES ${CMAKE_SOURCE_DIR}/config/example.yaml DESTINATION share/doc/wgla
 install(FILES ${CMAKE_SOURCE_DIR}/README.md ${CMAKE_SOURCE_DIR}/CHANGELOG.md ${CMAKE_SOURCE_DIR}/LICENSE
         DESTINATION share/doc/wglan)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/docs/ DESTINATION share/doc/wglan/docs FILES_MATCHING PATTERN "*.md")
+install(DIRECTORY ${CMAKE_SOURCE_DIR}/config/kubernetes/ DESTINATION share/wglan/kubernetes)
 install(DIRECTORY ${CMAKE_SOURCE_DIR}/LICENSES/ DESTINATION share/doc/wglan/LICENSES)
 
 file(GLOB pages CONFIGURE_DEPENDS ${CMAKE_SOURCE_DIR}/docs/man/*.[1-8])

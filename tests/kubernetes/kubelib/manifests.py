@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Renders the kustomizations and the Helm chart with the tools at hand."""
 
+import functools
 import os
 import shutil
 import subprocess
@@ -63,11 +64,16 @@ def _run(command: list[str], origin: str) -> str:
     return done.stdout
 
 
-def kustomize(name: str) -> dict[Key, Object]:
+@functools.cache
+def _kustomized(name: str) -> str:
     tool = shutil.which("kubectl")
     if tool is None:
         raise Skipped("kubectl isn't installed: tools/deps test")
-    return objects(_run([tool, "kustomize", str(CONFIG / name)], name), name)
+    return _run([tool, "kustomize", str(CONFIG / name)], name)
+
+
+def kustomize(name: str) -> dict[Key, Object]:
+    return objects(_kustomized(name), name)
 
 
 class Helm:
