@@ -189,6 +189,9 @@ def _install(build: Path) -> Path:
 def policy(build: Path) -> str:
     folder = _install(build)
     found = kustomize("base")["ValidatingAdmissionPolicy", "", "wglan-agent"]
+    for rule in found["spec"]["validations"]:
+        # The default is answered as 422, which reads like a mistake in the patch.
+        check(rule.get("reason") == "Forbidden", f"not answered as 403: {rule['message']}")
     cases = {**_ALLOWED, **{name: one for name, (_, one) in _DENIED.items()}}
     cases["somebody else"] = _request(_patch("spec.taints", []), user="system:node:node-a")
     done = subprocess.run(
