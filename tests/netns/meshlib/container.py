@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import Any
 
 from lablib import Node
-from lablib.shell import wait_until
+from lablib.shell import SLOW, wait_until
 
 from .scenario import Skipped, check
 
@@ -127,7 +127,7 @@ class Container:
         pid = self.pid()
         if pid is not None:
             os.kill(pid, signal.SIGTERM)
-        return self.wait(10)
+        return self.wait(10 * SLOW)
 
     def wait(self, timeout: float) -> int:
         assert self._process is not None
@@ -136,7 +136,7 @@ class Container:
     def kill(self) -> None:
         if self._process is not None and self._process.poll() is None:
             self._process.kill()
-            self._process.wait(timeout=10)
+            self._process.wait(timeout=10 * SLOW)
 
     def await_agent(self) -> None:
         wait_until(lambda: self._node.agent_answers() or not self.runs(), timeout=40)
