@@ -92,59 +92,135 @@ class Foreign:
 
 
 def _instruction(code: int, registers: int = 0, offset: int = 0, value: int = 0) -> bytes:
-    return struct.pack("<BBhi", code, registers, offset, value)
+    return struct.pack("<BBhI", code, registers, offset, value & 0xFFFFFFFF)
 
 
-def _counting_program(counter: int) -> int:
-    """`(*counter)++; return TCX_NEXT`, as `stranger`."""
-    code = b"".join(
-        [
-            _instruction(0x18, 0x21, 0, counter),  # r1 = the value of the map (BPF_PSEUDO_MAP_VALUE)
-            _instruction(0),
-            _instruction(0xB7, 0x02, 0, 1),  # r2 = 1
-            _instruction(0xDB, 0x21, 0, 0),  # lock *(u64 *)r1 += r2
-            _instruction(0xB7, 0x00, 0, -1),  # r0 = TCX_NEXT
-            _instruction(0x95),
-        ]
-    )
-    text, licence = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
-    return _bpf(
-        _PROG_LOAD,
-        struct.pack(
-            "<IIQQIIQII16s",
-            _SCHED_CLS,
-            len(code) // 8,
-            ctypes.addressof(text),
-            ctypes.addressof(licence),
-            0,
-            0,
-            0,
-            0,
-            0,
-            b"stranger",
-        ),
-    )
+def make_counter() -> int:
+    return _bpf(_MAP_CREATE, struct.pack("<IIII", _ARRAY, 4, 8, 1))
+
+
+def read_counter(counter: int) -> int:
+    key, value = ctypes.c_uint32(0), ctypes.c_uint64(0)
+    _bpf(_MAP_LOOKUP, struct.pack("<IIQQ", counter, 0, ctypes.addressof(key), ctypes.addressof(value)))
+    return value.value
+
+
+def attach(program: int, device: str, hook: str, place: str) -> None:
+    """By TCX, as long as this process lives."""
+    flags = _BEFORE if place == "first" else _AFTER
+    ifindex = socket.if_nametoindex(device)
+    _bpf(_LINK_CREATE, struct.pack("<IIII", program, ifindex, _TCX[hook], flags))
+
+
+class Assembly:
+    """A program in the making: r6 holds the packet's context, each call returns the same object."""
+
+    def __init__(self) -> None:
+        self._code = [_instruction(0xBF, 0x16)]  # r6 = r1
+        self._labels: dict[str, int] = {}
+        self._jumps: list[tuple[int, str]] = []
+
+    def _add(self, *instruction: int) -> "Assembly":
+        self._code.append(_instruction(*instruction))
+        return self
+
+    def label(self, name: str) -> "Assembly":
+        self._labels[name] = len(self._code)
+        return self
+
+    def _jump(self, to: str, *instruction: int) -> "Assembly":
+        self._jumps.append((len(self._code), to))
+        return self._add(*instruction)
+
+    def count(self, counter: int) -> "Assembly":
+        self._add(0x18, 0x21, 0, counter)._add(0)  # r1 = the value of the map (BPF_PSEUDO_MAP_VALUE)
+        return self._add(0xB7, 0x02, 0, 1)._add(0xDB, 0x21)  # r2 = 1; lock *(u64 *)r1 += r2
+
+    def move(self, register: int, value: int) -> "Assembly":
+        return self._add(0xB4, register, 0, value)
+
+    def move_register(self, register: int, other: int) -> "Assembly":
+        return self._add(0xBF, register | other << 4)
+
+    def wide(self, register: int, value: int) -> "Assembly":
+        return self._add(0x18, register, 0, value)._add(0, 0, 0, value >> 32)
+
+    def mask(self, register: int, value: int) -> "Assembly":
+        return self._add(0x57, register, 0, value)
+
+    def load_field(self, register: int, base: int, offset: int, size: int) -> "Assembly":
+        return self._add({4: 0x61, 8: 0x79}[size], register | base << 4, offset)
+
+    def load_stack(self, register: int, size: int) -> "Assembly":
+        """What load_packet() put there."""
+        return self.load_field(register, 10, -16, size)
+
+    def stack_address(self, register: int, offset: int) -> "Assembly":
+        return self.move_register(register, 10)._add(0x07, register, 0, offset)
+
+    def store(self, offset: int, value: int) -> "Assembly":
+        return self._add(0x62, 10, offset, value)
+
+    def load_packet(self, helper: int, offset: int, length: int, otherwise: str) -> "Assembly":
+        self.move_register(1, 6).move(2, offset).stack_address(3, -16).move(4, length).call(helper)
+        return self._jump(otherwise, 0x55, 0, 0, 0)  # if r0 != 0
+
+    def jump(self, to: str) -> "Assembly":
+        return self._jump(to, 0x05)
+
+    def jump_if(self, register: int, value: int, to: str) -> "Assembly":
+        return self._jump(to, 0x16, register, 0, value)
+
+    def jump_if_not(self, register: int, value: int, to: str) -> "Assembly":
+        return self._jump(to, 0x56, register, 0, value)
+
+    def jump_if_same(self, register: int, other: int, to: str) -> "Assembly":
+        return self._jump(to, 0x1D, register | other << 4)
+
+    def call(self, helper: int) -> "Assembly":
+        return self._add(0x85, 0, 0, helper)
+
+    def exit(self) -> "Assembly":
+        return self._add(0x95)
+
+    def go_on(self) -> "Assembly":
+        return self._add(0xB7, 0, 0, -1).exit()  # TCX_NEXT
+
+    def load(self, name: str) -> int:
+        for at, to in self._jumps:
+            distance = struct.pack("<h", self._labels[to] - at - 1)
+            self._code[at] = self._code[at][:2] + distance + self._code[at][4:]
+        code = b"".join(self._code)
+        text, licence = ctypes.create_string_buffer(code, len(code)), ctypes.create_string_buffer(b"GPL")
+        return _bpf(
+            _PROG_LOAD,
+            struct.pack(
+                "<IIQQIIQII16s",
+                _SCHED_CLS,
+                len(code) // 8,
+                ctypes.addressof(text),
+                ctypes.addressof(licence),
+                0,
+                0,
+                0,
+                0,
+                0,
+                name.encode()[:15],
+            ),
+        )
 
 
 def _hold(device: str, hook: str, place: str) -> None:
-    counter = _bpf(_MAP_CREATE, struct.pack("<IIII", _ARRAY, 4, 8, 1))
-    key, value = ctypes.c_uint32(0), ctypes.c_uint64(0)
-
-    def count() -> int:
-        at = struct.pack("<IIQQ", counter, 0, ctypes.addressof(key), ctypes.addressof(value))
-        _bpf(_MAP_LOOKUP, at)
-        return value.value
-
-    program, ifindex = _counting_program(counter), socket.if_nametoindex(device)
+    counter = make_counter()
+    program = Assembly().count(counter).go_on().load("stranger")
     if place == "filter":
         _add_filter(program, device, hook)
     else:
-        flags = _BEFORE if place == "first" else _AFTER
-        _bpf(_LINK_CREATE, struct.pack("<IIII", program, ifindex, _TCX[hook], flags))
+        attach(program, device, hook, place)
     print("attached", flush=True)
     for _ in sys.stdin:
-        print(count(), flush=True)
-    print(count())
+        print(read_counter(counter), flush=True)
+    print(read_counter(counter))
 
 
 def _add_filter(program: int, device: str, hook: str) -> None:
