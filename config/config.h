@@ -110,7 +110,9 @@ struct Config {
     struct Steering {
         std::optional<std::vector<std::string>> uplinks;         // globs; nullopt = auto
         std::optional<std::vector<std::string>> pod_interfaces;  // globs; nullopt = auto
-        bool direct = false;                                     // podDatapath
+        // pods: cniDown. Otherwise always.
+        bool pods_when_cni_down = false;
+        bool direct = false;  // podDatapath
         std::vector<ReachTarget> always_reach;
         bool order_first = true;
         RouteForm routes = RouteForm::automatic;

@@ -65,6 +65,7 @@ constexpr auto kKeys = std::to_array<Key>({
     WGLAN_KEY("peers.forgetAfter", false, peers.forget_after),
     WGLAN_KEY("steering.uplinks", false, steering.uplinks),
     WGLAN_KEY("steering.podInterfaces", false, steering.pod_interfaces),
+    WGLAN_KEY("steering.pods", false, steering.pods_when_cni_down),
     WGLAN_KEY("steering.podDatapath", false, steering.direct),
     WGLAN_KEY("steering.alwaysReach", false, steering.always_reach),
     WGLAN_KEY("steering.order", false, steering.order_first),

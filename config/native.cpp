@@ -153,10 +153,9 @@ void read_globs(Section& steering, const char* key, std::optional<std::vector<st
 }
 
 void read_steering(Section& steering, Config::Steering& out) {
-    std::string ignored;
     read_globs(steering, "uplinks", out.uplinks);
     read_globs(steering, "podInterfaces", out.pod_interfaces);
-    steering.read("pods", ignored, choice<std::string>({{"always", ""}, {"cniDown", "", false}}));
+    steering.read("pods", out.pods_when_cni_down, choice<bool>({{"always", false}, {"cniDown", true}}));
     steering.read("podDatapath", out.direct, choice<bool>({{"host", false}, {"direct", true}}));
     steering.read_list("alwaysReach", out.always_reach, kMaxNames, parse_reach_target);
     steering.read("routes", out.routes,

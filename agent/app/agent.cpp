@@ -18,7 +18,7 @@ namespace {
 constexpr Milliseconds kPredecessorLeaves{1500};
 // What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
 // costs one look at them in this time.
-constexpr Milliseconds kRouteLooks{500}, kRouteLooksMost{10000};
+constexpr Milliseconds kRouteLooks{100}, kRouteLooksMost{10000};
 constexpr Milliseconds kHostLooksMost{25};     // uplinks are followed within 100 ms
 constexpr Milliseconds kDriftLooksMost{1000};  // what is ours is back within 2 s
 
@@ -54,6 +54,11 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       names_(io, [this] { mark_dirty(); }),
       registry_(policy_of(config_, overlay_network_)),
       manager_(random_unit),
+      cni_(io, {[this](const IpAddress& overlay) {
+                    const auto asker = find_asker(overlay);
+                    return asker ? std::optional(asker->key) : std::nullopt;
+                },
+                [this](const PublicKey& key) { return told_at(key); }, [this] { on_cni_change(); }}),
       debounce_(io),
       poll_timer_(io),
       check_timer_(io),
@@ -67,6 +72,7 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       tick_timer_(io),
       observed_timer_(io),
       second_try_timer_(io),
+      programs_timer_(io),
       retry_(Milliseconds(500), Milliseconds(15000), random_unit) {
     pods_are_assigned_ = !config_.node.pod_prefixes;
     settings_.file = input_.file;
@@ -339,9 +345,14 @@ void Agent::on_netlink() {
                             if (route_health_.watched().contains({event.ifindex, event.neighbour}))
                                 look_at_routes_later();
                             break;
+                        case NetlinkEvent::What::forwarding:
+                            if (route_health_.tunnels().contains(event.ifindex)) look_at_routes_later();
+                            break;
                         case NetlinkEvent::What::route:
                             if (default_route) host_looks_.ask();
-                            if (!ours && observed_.steer_routes.contains(event.route->prefix))
+                            // A route around a prefix of pods counts where there is none for itself.
+                            if (!ours && (config_.steering.pods_when_cni_down ||
+                                          observed_.steer_routes.contains(event.route->prefix)))
                                 look_at_routes_later();
                             // What a plan of ours took away isn't there any more.
                             if (ours && event.removed &&
@@ -401,8 +412,10 @@ void Agent::stop() {
     names_.stop();
     packet_monitor_.stop();
     reachability_.stop();
-    for (Timer* timer : {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_,
-                         &retry_timer_, &remember_timer_, &tick_timer_, &observed_timer_, &second_try_timer_})
+    cni_.stop();
+    for (Timer* timer :
+         {&debounce_, &poll_timer_, &check_timer_, &drift_timer_, &minute_timer_, &retry_timer_,
+          &remember_timer_, &tick_timer_, &observed_timer_, &second_try_timer_, &programs_timer_})
         timer->cancel();
     for (PacedWork* looks : {&route_looks_, &host_looks_, &drift_looks_}) looks->cancel();
     for (auto* stream : {&monitor_stream_, &echo_stream_})
@@ -462,6 +475,7 @@ Result<> Agent::reload() {
         own_record_ = Record{};  // the new sources have not been told of it
     }
     if (file_watch_) (void)file_watch_->watch(config_files_);
+    serve_cni();
     facts_dirty_ = merge_dirty_ = true;
     mark_dirty();
     spdlog::info("configuration reloaded: {}",

@@ -12,6 +12,7 @@
 #include <boost/asio/signal_set.hpp>
 #include <boost/asio/steady_timer.hpp>
 
+#include "agent/app/cni_keeper.h"
 #include "agent/app/desired.h"
 #include "agent/app/facts.h"
 #include "agent/app/file_watch.h"
@@ -88,8 +89,6 @@ private:
     void drift_later();
     void every_minute();
     void remember_later();
-    void look_at_routes_later();
-    void look_at_routes();
     void look_at_host();
     void look_for_drift();
 
@@ -143,6 +142,19 @@ private:
     // agent_clones.cpp
     void clone_handshakes(const PublicKey* one = nullptr);
     void try_again_later();
+
+    // agent_cni.cpp
+    void look_at_routes_later();
+    void look_at_routes();
+    std::optional<RouteFacts> route_facts();
+    void note_faults(const std::map<Prefix, std::string>& faults) const;
+    std::map<Prefix, CniPrefix> cni_prefixes(const RouteVerdicts& verdicts) const;
+    bool cni_unjudged() const;
+    void note_cni();
+    void on_cni_change();
+    void serve_cni();
+    std::optional<IpAddress> told_at(const PublicKey& key) const;
+    void watch_programs_later();
 
     // agent_views.cpp
     void look_now();
@@ -210,6 +222,9 @@ private:
     HostFacts facts_;
     RouteHealth route_health_;
     std::map<Prefix, std::string> overridden_;          // prefixes whose route leads nowhere, and why
+    CniKeeper cni_;                                     // steering.pods: cniDown
+    std::map<Prefix, bool> told_cni_;                   // what the log says of it: left to the CNI
+    std::map<int, std::size_t> programs_seen_;          // of others, at devices that need them
     std::vector<IpAddress> depended_on_;                // of the discovery services
     bool pods_are_assigned_ = false;                    // node.podPrefixes: auto
     std::optional<std::vector<Prefix>> assigned_pods_;  // by the cluster
@@ -230,6 +245,7 @@ private:
     bool poll_pending_ = false;
     bool remember_pending_ = false;
     bool tick_pending_ = false;
+    bool programs_pending_ = false;
     bool routes_judged_ = false;  // otherwise than before: the next plan follows from that
     bool stopped_ = false;
     bool first_reconcile_done_ = false;
@@ -238,7 +254,7 @@ private:
 
     Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
     PacedWork route_looks_, host_looks_, drift_looks_;  // what events of the kernel ask for
-    Timer tick_timer_, observed_timer_, second_try_timer_;
+    Timer tick_timer_, observed_timer_, second_try_timer_, programs_timer_;
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;
     Backoff retry_;
 

@@ -72,7 +72,7 @@ void Agent::reconcile_soon() {
 }
 
 bool Agent::refresh_facts() {
-    auto facts = read_facts(*netlink_, config_);
+    auto facts = read_facts(*netlink_, config_, route_health_.devices());
     if (!facts) {
         note_errors({"look at this host's addresses: " + facts.error().message()});
         return false;
@@ -209,7 +209,10 @@ void Agent::merge() {
     (void)tick_peers();
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
-    look_at_routes_later();
+    if (cni_unjudged())
+        look_at_routes();
+    else
+        look_at_routes_later();
 }
 
 // Two nodes with one MAC derive the same address. False where there is no other to take.
@@ -256,7 +259,13 @@ Desired Agent::desired(const std::vector<Peer>& peers) {
         [this](const Peer& peer) { return secrets_.fingerprint_of(peer).value_or(SecretFingerprint{}); },
         [this](const Peer& peer) { return endpoints_of(peer); },
         depended_on_,
-        [this](const Prefix& prefix) { return overridden_.contains(prefix); }};
+        [this](const Prefix& prefix) { return overridden_.contains(prefix); },
+        [this](const Prefix& prefix) {
+            const CniWatch::State* state = cni_.watch().find(prefix);
+            return state == nullptr || !state->left ? CniShare::none
+                   : state->wider                   ? CniShare::by_wider_route
+                                                    : CniShare::by_own_route;
+        }};
     return build_desired(input);
 }
 
@@ -275,6 +284,7 @@ void Agent::reconcile() {
     if (!reconcile_one()) reconcile_all();
     if (!first_reconcile_done_) return;
     serve_reachability();
+    serve_cni();
     if (guard_.looked()) keep_guard(look, repairing);
     const SteadyTime::duration took = system_clock().now() - since;
     reconcile_times_.observe(std::chrono::duration<double>(took).count());
@@ -294,6 +304,7 @@ bool Agent::reconcile_one() {
     if (!touched) return false;
     const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
                                    [&](const Peer& p) { return p.public_key == touched->key; });
+    if (cni_unjudged()) look_at_routes();
     Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
     manager_.set_peer(peer_input(*peer), system_clock().now());
     Desired after = desired({*peer});

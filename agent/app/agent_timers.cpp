@@ -20,7 +20,6 @@ constexpr Milliseconds kQuickCheck{1500};
 constexpr Milliseconds kGuardStarts{300};  // a predecessor's goes on; peers that wait for us come first
 constexpr Seconds kDriftCheck{60};
 constexpr Milliseconds kRememberAfter{100};
-constexpr std::size_t kLoggedFaults = 20;  // of one look
 
 }  // namespace
 
@@ -116,10 +115,6 @@ void Agent::every_minute() {
     });
 }
 
-void Agent::look_at_routes_later() {
-    if (config_.steering.routes == RouteForm::automatic) route_looks_.ask();
-}
-
 // Devices, addresses and gateways: what is an uplink, what is published.
 void Agent::look_at_host() {
     facts_dirty_ = true;
@@ -131,30 +126,6 @@ void Agent::look_for_drift() {
     checking_drift_ = all_dirty_ = true;
     debounce_.cancel();
     reconcile();
-}
-
-// Where somebody's route for a peer's prefix leads nowhere, ours takes its place until it is mended.
-void Agent::look_at_routes() {
-    const auto routes = netlink_->routes();
-    const auto links = netlink_->links();
-    const auto neighbours = netlink_->neighbours();
-    if (!routes || !links || !neighbours) {
-        look_at_routes_later();
-        return;
-    }
-    auto faults = route_health_.judge(routed_prefixes(), *routes, *links, *neighbours);
-    std::size_t worse = 0, better = 0;
-    for (const auto& [prefix, fault] : faults)
-        if (!overridden_.contains(prefix) && ++worse <= kLoggedFaults)
-            spdlog::warn("the route of {} leads nowhere ({}): overriding it", prefix.to_string(), fault);
-    if (worse > kLoggedFaults) spdlog::warn("... and {} routes more", worse - kLoggedFaults);
-    for (const auto& [prefix, fault] : overridden_)
-        if (!faults.contains(prefix) && ++better <= kLoggedFaults)
-            spdlog::info("the route of {} is sound again or gone: no longer overridden", prefix.to_string());
-    if (better > kLoggedFaults) spdlog::info("... and {} routes more", better - kLoggedFaults);
-    routes_judged_ = faults != overridden_;
-    overridden_ = std::move(faults);
-    if (routes_judged_) mark_dirty();
 }
 
 // The cache is written a little later in any case: a burst of changes is remembered once.

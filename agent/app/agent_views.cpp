@@ -79,6 +79,10 @@ SteeringView Agent::steering_view() {
         view.counters.direct_known = counters->direct_known;
     }
     view.guard = {config_.guard.enabled, config_.guard.handshakes_per_s, guard_.places()};
+    view.pods_when_cni_down = config_.steering.pods_when_cni_down;
+    view.left_to_cni = cni_.watch().left();
+    view.cni_down = cni_.watch().states().size() - view.left_to_cni;
+    view.cni_failovers = cni_.watch().failovers();
     return view;
 }
 
@@ -89,6 +93,7 @@ std::vector<std::string> Agent::warnings() const {
     all.insert(all.end(), errors_.begin(), errors_.end());
     if (!probe_warning_.empty()) all.push_back(probe_warning_);
     if (!guard_.error().empty()) all.push_back("guard: " + guard_.error());
+    if (!cni_.error().empty()) all.push_back("peers' notices of their CNI aren't heard: " + cni_.error());
     return all;
 }
 
@@ -153,9 +158,13 @@ RoutesView Agent::routes() {
     const auto in_force = routes_in_force();
     const auto hits = dataplane_ ? dataplane_->route_hits() : Result<RouteHits>(RouteHits{});
     std::map<Prefix, const OwnedPrefix*> owned;
+    std::map<Prefix, std::string> owners;
     std::map<PeerId, std::string> names;
     for (const Peer& peer : merged_.peers)
-        for (const OwnedPrefix& prefix : peer.prefixes) owned.emplace(prefix.prefix, &prefix);
+        for (const OwnedPrefix& prefix : peer.prefixes) {
+            owned.emplace(prefix.prefix, &prefix);
+            owners.emplace(prefix.prefix, peer.name);
+        }
     for (const auto& [id, peer] : observed_.steer_peers) names.emplace(id, peer.name);
     for (const auto& [prefix, route] : observed_.steer_routes) {
         RouteView row;
@@ -170,9 +179,14 @@ RoutesView Agent::routes() {
         if (std::any_of(excluded.begin(), excluded.end(),
                         [&](const Prefix& out) { return out.contains(prefix); }))
             row.source = "configuration";
-        if (const auto it = owned.find(prefix); it != owned.end() && route.action == SteerAction::steer) {
+        const CniWatch::State* cni = cni_.watch().find(prefix);
+        const bool left = cni != nullptr && cni->left && route.action == SteerAction::pass;
+        if (const auto it = owned.find(prefix);
+            it != owned.end() && (left || route.action == SteerAction::steer)) {
             row.source = it->second->source;
             row.cls = it->second->cls;
+            if (cni != nullptr) row.why = (left ? "left to the CNI, " : "steered: ") + cni->reason;
+            if (left) row.peer = owners[prefix];
             if (const auto found = in_force.find(prefix); found != in_force.end())
                 row.kernel_route.in_force = found->second;
             const auto kernel = observed_.routes.find({prefix, RouteType::unicast});
@@ -206,6 +220,8 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     state.config = dumped->config;
     state.attachments = std::move(dumped->attachments);
     state.interface = config_.interface.name;
+    for (const auto& [prefix, cni] : cni_.watch().states())
+        (cni.left ? state.left_to_cni : state.taken_from_cni).emplace(prefix, cni.reason);
     auto addresses = netlink_->addresses();
     if (!addresses) return fail_with(addresses, "list addresses");
     for (const InterfaceAddress& address : *addresses) state.local_addresses.push_back(address.address);

@@ -184,8 +184,21 @@ private:
         roamed_to_ = in_use ? std::optional(in_use->address) : std::nullopt;
         for (const OwnedPrefix& owned : peer.prefixes)
             steer_prefix(owned, id, bypassed(in_.manager.steering_state(peer.public_key)));
+        if (config_.steering.pods_when_cni_down) leave_tunnels(peer);
         if (in_use) outer_endpoint(*in_use);
         for (const Endpoint& endpoint : in_.endpoints(peer)) outer_endpoint(endpoint);
+    }
+
+    // The CNI's own packets go to the node's address, as others do that are steered; its way shall not depend
+    // on ours, whose backup it has.
+    void leave_tunnels(const Peer& peer) {
+        for (const OwnedPrefix& owned : peer.prefixes) {
+            if (owned.cls != PrefixClass::node || !owned.prefix.is_host()) continue;
+            for (const auto& [protocol, port] : in_.facts.tunnel_flows)
+                if (out_.steer_endpoints.size() < kMostEndpoints)
+                    out_.steer_endpoints.insert(
+                        {SteerEndpoint::Kind::reach, {owned.prefix.address(), port}, protocol});
+        }
     }
 
     // Without an entry the mark alone tells WireGuard's packets from others.
@@ -206,6 +219,14 @@ private:
         route.peer = id;
         route.mtu = static_cast<std::uint16_t>(out_.mtu);
         route.pods = goes_direct(owned);
+        const CniShare left =
+            owned.cls == PrefixClass::pod && in_.left_to_cni ? in_.left_to_cni(owned.prefix) : CniShare::none;
+        if (left != CniShare::none) {
+            // With an entry of its own: a wider prefix of somebody's must not take it.
+            route = {};
+            route.prefix = owned.prefix;
+            route.action = SteerAction::pass;
+        }
         // What doesn't fit goes by its kernel route alone.
         std::size_t& count = owned.prefix.family() == Family::v4 ? steered4_ : steered6_;
         if (count >= room_)
@@ -213,20 +234,32 @@ private:
         else if (out_.steer_routes.insert({owned.prefix, route}).second)  // our own neighbourhood stays
             ++count;
         if (bypass || (owned.cls != PrefixClass::pod && owned.cls != PrefixClass::extra)) return;
+        if (left == CniShare::by_wider_route) return;
         // A route around an endpoint would take WireGuard's own packets, whatever their mark: such prefixes
         // are steered by the programs alone.
         const auto first = endpoints_.lower_bound(owned.prefix.address());
         if (first != endpoints_.end() && owned.prefix.contains(*first)) return;
         if (roamed_to_ && owned.prefix.contains(*roamed_to_)) return;
-        for (const Prefix& part : without(owned.prefix, config_.steering.exclude)) backup_route(part);
-        if (overrides(owned.prefix)) halved_.push_back(owned.prefix);
+        const bool overriding = left == CniShare::none && overrides(owned.prefix);
+        if (overriding || !in_the_way(owned))
+            for (const Prefix& part : without(owned.prefix, config_.steering.exclude)) backup_route(part);
+        if (overriding) halved_.push_back(owned.prefix);
     }
 
-    // A host can't be halved; what has a hole was cut into longer parts already; this host's own way out is
-    // not ours to take.
+    // The kernel refuses an IPv6 route with `onlink` to a next hop for which it has another device's route
+    // (ip6_route_check_nh_onlink()); a default route alone doesn't count. Tunnels of CNIs have next hops in
+    // the very prefix that is behind them: a route of ours would keep the CNI's out, and isn't needed where
+    // packets get to an uplink by the default route.
+    bool in_the_way(const OwnedPrefix& owned) const {
+        return owned.cls == PrefixClass::pod && owned.prefix.family() == Family::v6 && in_.facts.default6;
+    }
+
+    // A host can't be halved; what has a hole is cut into longer parts; this host's own way out is not ours
+    // to take.
     bool overrides(const Prefix& prefix) const {
-        if (prefix.is_host() || prefix.is_default() || !out_.routes.contains({prefix, RouteType::unicast}))
-            return false;
+        const bool whole = std::none_of(config_.steering.exclude.begin(), config_.steering.exclude.end(),
+                                        [&](const Prefix& hole) { return prefix.contains(hole); });
+        if (prefix.is_host() || prefix.is_default() || !whole) return false;
         return config_.steering.routes == RouteForm::override ||
                (config_.steering.routes == RouteForm::automatic && in_.overridden && in_.overridden(prefix));
     }

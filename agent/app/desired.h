@@ -27,6 +27,13 @@ private:
     PeerId next_ = 1;
 };
 
+// What is left to the CNI of a prefix of pods (steering.pods: cniDown).
+enum class CniShare {
+    none,            // it is steered
+    by_own_route,    // all, by a route for the prefix
+    by_wider_route,  // all, by one around it: which a route of ours for the prefix would take it from
+};
+
 struct DesiredInput {
     const Config& config;
     const HostFacts& facts;
@@ -43,6 +50,7 @@ struct DesiredInput {
     const std::vector<IpAddress>& depended_on;  // see OwnClaims
     // Prefixes whose route by somebody else leads nowhere; see RouteHealth.
     std::function<bool(const Prefix&)> overridden;
+    std::function<CniShare(const Prefix&)> left_to_cni = {};
 };
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);

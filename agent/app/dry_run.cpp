@@ -61,6 +61,27 @@ Result<Observed> look(Netlink& netlink, const Config& config, const PublicKey& o
     return seen;
 }
 
+// As an agent that just starts would judge.
+std::function<CniShare(const Prefix&)> left_to_cni(Netlink& netlink, const Config& config,
+                                                   const std::vector<Peer>& peers) {
+    const auto routes = netlink.routes();
+    const auto links = netlink.links();
+    if (!config.steering.pods_when_cni_down || !routes || !links) return {};
+    std::set<Prefix> pods;
+    for (const Peer& peer : peers)
+        for (const OwnedPrefix& owned : peer.prefixes)
+            if (owned.cls == PrefixClass::pod) pods.insert(owned.prefix);
+    RouteHealth health;
+    const RouteFacts facts{*routes, *links, netlink.neighbours().value_or(std::vector<Neighbour>{}), {}, {}};
+    auto verdicts = health.judge(pods, facts);
+    return [sound = std::move(verdicts.sound)](const Prefix& prefix) {
+        const auto it = sound.find(prefix);
+        return it == sound.end()  ? CniShare::none
+               : it->second.wider ? CniShare::by_wider_route
+                                  : CniShare::by_own_route;
+    };
+}
+
 void gather(asio::io_context& io, SourceSet& sources, Registry& registry) {
     sources.start([&](SourceUpdate update) {
         const SteadyTime now = system_clock().now();
@@ -147,7 +168,8 @@ int run_dry_run(const ConfigInput& input) {
          [&](const Peer& peer) { return secrets.fingerprint_of(peer).value_or(SecretFingerprint{}); },
          endpoints,
          own.depended_on,
-         {}});
+         {},
+         left_to_cni(**netlink, config, merged.peers)});
     auto lines = describe(diff(desired, *observed), config.interface.name);
     const auto guarded = peek_guard(config.bpf.pin_path);
     if (!guarded) return exit_status(guarded.error());

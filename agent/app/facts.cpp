@@ -2,8 +2,10 @@
 #include "agent/app/facts.h"
 
 #include <linux/if_addr.h>
+#include <netinet/in.h>
 
 #include <algorithm>
+#include <map>
 
 #include "agent/base/file.h"
 #include "agent/model/overlay_address.h"
@@ -19,9 +21,20 @@ bool forwards(const char* file) {
     return !text || text->empty() || text->front() != '0';
 }
 
+// flannel's and Cilium's port beside the registered ones.
+const std::multimap<std::string, std::pair<std::uint8_t, std::uint16_t>> kTunnelFlows = {
+    {"vxlan", {IPPROTO_UDP, 4789}}, {"vxlan", {IPPROTO_UDP, 8472}}, {"geneve", {IPPROTO_UDP, 6081}},
+    {"ipip", {IPPROTO_IPIP, 0}},    {"sit", {IPPROTO_IPV6, 0}},     {"gre", {IPPROTO_GRE, 0}},
+    {"ip6tnl", {IPPROTO_IPIP, 0}},  {"ip6tnl", {IPPROTO_IPV6, 0}},  {"ip6gre", {IPPROTO_GRE, 0}}};
+
+// Not a bridge or a pair into another namespace: local pods may be behind it.
+bool leads_to_peers(const Link& link, const std::string& own) {
+    return !link.loopback && link.name != own && link.kind != "bridge" && !link.peer_in_other_netns;
+}
+
 }  // namespace
 
-Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
+Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::set<int>& ways) {
     auto links = netlink.links();
     if (!links) return fail_with(links, "list links");
     auto addresses = netlink.addresses();
@@ -43,6 +56,8 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
     bool first = true;
     for (const Link& link : *links) {
         if (link.name == own) own_ifindex = link.ifindex;
+        const auto [flow, end] = kTunnelFlows.equal_range(link.kind);
+        std::for_each(flow, end, [&](const auto& one) { facts.tunnel_flows.insert(one.second); });
         if (!is_uplink(link.ifindex)) continue;
         facts.uplinks.push_back({link.ifindex, link.name});
         if (link.physical) facts.physical_uplinks.insert(link.ifindex);
@@ -51,6 +66,10 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
         facts.underlay_mtu = first ? link.mtu : std::min(facts.underlay_mtu, link.mtu);
         first = false;
     }
+    if (!config.steering.uplinks)
+        for (const Link& link : *links)
+            if (ways.contains(link.ifindex) && !is_uplink(link.ifindex) && leads_to_peers(link, own))
+                facts.uplinks.push_back({link.ifindex, link.name});
     std::sort(facts.uplinks.begin(), facts.uplinks.end());
     facts.node_addresses = node_addresses(*links, *addresses, *routes, uplinks, own, pods);
     for (const InterfaceAddress& address : *addresses) {
@@ -63,6 +82,10 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config) {
     std::sort(facts.all_addresses.begin(), facts.all_addresses.end());
     std::sort(facts.networks.begin(), facts.networks.end());
     facts.gateways = gateways(*routes);
+    facts.default6 = std::any_of(routes->begin(), routes->end(), [](const Route& route) {
+        return route.prefix.family() == Family::v6 && route.type == RouteType::unicast &&
+               route.protocol != kRouteProtocol;
+    });
     if (config.steering.direct)
         facts.pods =
             select_pod_devices(*links, *addresses, uplinks, config.steering.pod_interfaces, own, pods);

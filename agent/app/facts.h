@@ -21,6 +21,10 @@ struct HostFacts {
     std::vector<IpAddress> node_addresses;  // published: global ones on uplinks, best first
     std::vector<IpAddress> all_addresses;   // every address of the host but wglan0's
     std::vector<IpAddress> gateways;
+    bool default6 = false;  // there is an IPv6 default route
+    // How a CNI's tunnels look from outside, by protocol and port (0 = it has none), as far as devices of
+    // their kind are here.
+    std::set<std::pair<std::uint8_t, std::uint16_t>> tunnel_flows;
     std::vector<Prefix> networks;  // on-link networks of uplinks
     std::optional<std::array<std::uint8_t, 6>> mac;
     PodDevices pods;                          // with podDatapath direct
@@ -28,6 +32,8 @@ struct HostFacts {
     bool operator==(const HostFacts&) const = default;
 };
 
-Result<HostFacts> read_facts(Netlink& netlink, const Config& config);
+// `ways`: devices that routes to peers' pods leave by (RouteHealth::devices()). Among the uplinks that are
+// found by themselves they count too: what a CNI's programs would take from such a device meets ours first.
+Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::set<int>& ways = {});
 
 }  // namespace wglan

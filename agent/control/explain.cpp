@@ -211,13 +211,20 @@ private:
 
     bool step_action() {
         std::string prefix = route_->prefix.to_string();
+        const auto left = state_.left_to_cni.find(route_->prefix);
+        if (route_->action == SteerAction::pass && left != state_.left_to_cni.end())
+            return decide(
+                Verdict::pass, "action",
+                fmt::format("{} is left to the CNI, {} (steering.pods: cniDown)", prefix, left->second),
+                "left to the CNI, whose route leads on");
         if (route_->action == SteerAction::pass)
             return decide(Verdict::pass, "action", fmt::format("{} is excluded from steering", prefix),
                           fmt::format("{} is excluded from steering", prefix));
         if (route_->action == SteerAction::drop)
             return decide(Verdict::drop, "action", fmt::format("{} is to be dropped", prefix),
                           fmt::format("{} is to be dropped", prefix));
-        return go_on("action", "steer");
+        const auto taken = state_.taken_from_cni.find(route_->prefix);
+        return go_on("action", taken == state_.taken_from_cni.end() ? "steer" : "steer: " + taken->second);
     }
 
     bool step_peer() {

@@ -24,6 +24,8 @@ struct ExplainState {
     std::vector<IpAddress> local_addresses;  // of every interface of this host
     std::optional<Route> kernel_route;       // RTM_GETROUTE for destination and mark; none = no route
     std::string kernel_device;               // name of kernel_route->ifindex
+    // With steering.pods: cniDown, peers' pods: the CNI's way of those left to it, else why they are steered.
+    std::map<Prefix, std::string> left_to_cni, taken_from_cni;
 };
 
 // Steps in the packet's order: routing first, then those of the program at the uplink's egress

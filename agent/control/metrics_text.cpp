@@ -127,6 +127,15 @@ void add_steering(Families& out, const SteeringView& steering) {
                                          [&](const GuardPlace& place) { return place.mode == mode; });
         out.sample(static_cast<std::uint64_t>(count), {{"mode", std::string(to_string(mode))}});
     }
+    if (steering.pods_when_cni_down) {
+        out.gauge("wglan_cni_prefixes",
+                  "Peers' pod prefixes with steering.pods: cniDown, by who carries them.");
+        out.sample(steering.left_to_cni, {{"state", "left"}});
+        out.sample(steering.cni_down, {{"state", "steered"}});
+        out.counter("wglan_cni_failovers_total",
+                    "Pod prefixes that were left to the CNI and had to be steered.");
+        out.sample(steering.cni_failovers);
+    }
     out.gauge("wglan_routes", "Steered prefixes.");
     out.sample(steering.prefixes4, {{"family", "ipv4"}});
     out.sample(steering.prefixes6, {{"family", "ipv6"}});

@@ -87,6 +87,10 @@ struct SteeringView {
     std::uint64_t prefixes4 = 0, prefixes6 = 0;
     SteeringCounters counters;
     GuardView guard;
+    // steering.pods: cniDown; pod prefixes left to the CNI, steered, and how often the latter came of the
+    // former.
+    bool pods_when_cni_down = false;
+    std::uint64_t left_to_cni = 0, cni_down = 0, cni_failovers = 0;
 };
 
 // What was done to find and watch peers' paths since the agent started.
@@ -136,6 +140,7 @@ struct RouteView {
     std::string source;     // that claimed it; "configuration" for excluded ones
     std::optional<PrefixClass> cls;
     std::optional<std::uint64_t> hits;  // look-ups that it answered; nullopt = can't be read
+    std::string why;                    // of pods with steering.pods: cniDown: steered, or left to the CNI
     KernelRouteView kernel_route;
 };
 

@@ -52,9 +52,18 @@ struct InterfaceAddress {
 struct Neighbour {
     int ifindex = 0;
     IpAddress address;
-    bool failed = false;  // NUD_FAILED: it was asked for and didn't answer
-    bool valid = false;   // NUD_VALID: packets can be sent; neither = being asked for
+    bool failed = false;     // NUD_FAILED: it was asked for and didn't answer
+    bool valid = false;      // NUD_VALID: packets can be sent; neither = being asked for
+    bool permanent = false;  // NUD_PERMANENT: somebody's program keeps it
+    std::optional<std::array<std::uint8_t, 6>> mac;  // where it is known
     bool operator==(const Neighbour&) const = default;
+};
+
+// An entry of a tunnel device's forwarding table that names a remote end.
+struct ForwardingEntry {
+    int ifindex = 0;
+    std::array<std::uint8_t, 6> mac{};
+    auto operator<=>(const ForwardingEntry&) const = default;
 };
 
 enum class RouteType : std::uint8_t { unicast, unreachable, blackhole, local, other };

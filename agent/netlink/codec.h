@@ -27,6 +27,10 @@ Result<std::optional<InterfaceAddress>> parse_address(Bytes message);
 
 // One RTM_NEWNEIGH or RTM_DELNEIGH. nullopt = neither IPv4 nor IPv6 (a bridge's table).
 Result<std::optional<Neighbour>> parse_neighbour(Bytes message);
+// The same messages of AF_BRIDGE. nullopt = another family, or an entry without a remote end.
+Result<std::optional<ForwardingEntry>> parse_forwarding(Bytes message);
+// Device of a message of AF_BRIDGE; 0 = another family.
+int forwarding_device(Bytes message);
 
 // One RTM_NEWROUTE or RTM_DELROUTE, or the answer to RTM_GETROUTE.
 struct RouteMessage {
@@ -57,6 +61,7 @@ Request add_address_request(const InterfaceAddress& address);
 Request remove_address_request(const InterfaceAddress& address);
 
 Request neighbours_request();
+Request forwarding_request(int ifindex);
 Request probe_neighbour_request(int ifindex, const IpAddress& address);
 
 // The kernel filters by table and protocol (0 = all) where it checks requests strictly.

@@ -52,6 +52,14 @@ Result<> route_event(Bytes message, bool removed, std::vector<NetlinkEvent>& eve
 }
 
 Result<> neighbour_event(Bytes message, bool removed, std::vector<NetlinkEvent>& events) {
+    if (const int device = forwarding_device(message); device != 0) {
+        NetlinkEvent event;
+        event.what = NetlinkEvent::What::forwarding;
+        event.ifindex = device;
+        event.removed = removed;
+        events.push_back(std::move(event));
+        return {};
+    }
     const auto parsed = parse_neighbour(message);
     if (!parsed) return tl::unexpected(parsed.error());
     if (!*parsed) return {};

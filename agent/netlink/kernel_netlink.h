@@ -20,6 +20,7 @@ public:
     Result<std::vector<Route>> routes(std::uint8_t protocol) override;
     Result<std::vector<Route>> default_routes() override;
     Result<std::vector<Neighbour>> neighbours() override;
+    Result<std::vector<ForwardingEntry>> forwarding_entries(int ifindex) override;
     Result<> probe_neighbour(int ifindex, const IpAddress& address) override;
     Result<Route> route_to(const IpAddress& destination, std::uint32_t mark) override;
 

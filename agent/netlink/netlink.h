@@ -30,6 +30,8 @@ public:
     // Of those the default routes; the others cost next to nothing.
     virtual Result<std::vector<Route>> default_routes() = 0;
     virtual Result<std::vector<Neighbour>> neighbours() = 0;  // both families
+    // Of that device (vxlan, geneve), those with a remote end; none where there is no such device.
+    virtual Result<std::vector<ForwardingEntry>> forwarding_entries(int ifindex) = 0;
     // Makes the kernel look for it, as a packet to it would.
     virtual Result<> probe_neighbour(int ifindex, const IpAddress& address) = 0;
     // The kernel's answer to "which way to this address" (RTM_GETROUTE), marked with fwmark.
@@ -65,10 +67,10 @@ public:
 
 Result<std::unique_ptr<Netlink>> make_netlink();
 
-// Something changed: multicast of links, IPv4/IPv6 addresses, routes and neighbours. An overrun of the socket
-// (ENOBUFS) is reported as everything having changed.
+// Something changed: multicast of links, IPv4/IPv6 addresses, routes, neighbours and forwarding tables. An
+// overrun of the socket (ENOBUFS) is reported as everything having changed.
 struct NetlinkEvent {
-    enum class What { link, address, route, neighbour, overrun };
+    enum class What { link, address, route, neighbour, forwarding, overrun };
     What what = What::overrun;
     int ifindex = 0;
     std::string interface;  // where known (links)

@@ -167,14 +167,17 @@ static __always_inline bool wglan_is_outer(const struct wglan_packet* packet,
            wglan_is_endpoint(packet, WGLAN_ENDPOINT_OUTER, packet->destination_port);
 }
 
-/* A later fragment has no port: only its address and protocol tell whose it is. */
+/*
+ * A later fragment has no port: only its address and protocol tell whose it is. What isn't TCP or UDP has
+ * port 0, as have the entries of such protocols.
+ */
 static __always_inline bool wglan_never_steered(const struct wglan_packet* packet,
                                                 const struct wglan_config* config) {
     __u16 port = packet->destination_port;
 
     if (packet->fragment == WGLAN_LATER_FRAGMENT)
         return wglan_is_endpoint(packet, WGLAN_ENDPOINT_FRAGMENT, 0);
-    if (!port || !(config->reach_ports[port >> 6 & 3] >> (port & 63) & 1)) return false;
+    if (!(config->reach_ports[port >> 6 & 3] >> (port & 63) & 1)) return false;
     return wglan_is_endpoint(packet, WGLAN_ENDPOINT_REACH, port);
 }
 

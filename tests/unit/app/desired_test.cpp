@@ -54,7 +54,11 @@ protected:
                                   return list;
                               },
                               depended_on,
-                              [this](const Prefix& prefix) { return overridden.contains(prefix); }});
+                              [this](const Prefix& prefix) { return overridden.contains(prefix); },
+                              [this](const Prefix& prefix) {
+                                  const auto it = left.find(prefix);
+                                  return it == left.end() ? CniShare::none : it->second;
+                              }});
     }
 
     Config config;
@@ -67,6 +71,7 @@ protected:
     PeerIds ids;
     std::vector<IpAddress> depended_on;
     std::set<Prefix> overridden;
+    std::map<Prefix, CniShare> left;
 };
 
 TEST_F(DesiredTest, OnlyPodPrefixesMayGoDirect) {
@@ -158,6 +163,61 @@ TEST_F(DesiredTest, OverridesARouteThatLeadsNowhereByItsHalves) {
     overridden.clear();
     config.steering.routes = RouteForm::override;
     EXPECT_TRUE(halved("10.244.2.0/25"));
+}
+
+TEST_F(DesiredTest, WhatIsLeftToTheCniPassesAndKeepsItsBackup) {
+    handshake();
+    peers[0].prefixes.push_back({net("10.0.0.0/8"), PrefixClass::extra, "service:a"});
+    const Prefix pods = net("10.244.2.0/24");
+    const auto allowed = build().peers.at(key(2)).allowed_ips;
+    left = {{pods, CniShare::by_own_route}, {net("192.0.2.2/32"), CniShare::by_own_route}};
+    Desired wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(pods).action, SteerAction::pass) << "not by the wider prefix either";
+    EXPECT_EQ(wanted.steer_routes.at(pods).peer, 0U);
+    EXPECT_EQ(wanted.steer_routes.at(net("192.0.2.2/32")).action, SteerAction::steer) << "no pods";
+    EXPECT_EQ(wanted.steer_routes.at(net("10.0.0.0/8")).action, SteerAction::steer);
+    EXPECT_TRUE(wanted.routes.contains({pods, RouteType::unicast})) << "takes over at once";
+    EXPECT_EQ(wanted.peers.at(key(2)).allowed_ips, allowed) << "the peer may send from there";
+    overridden = {pods};
+    config.steering.routes = RouteForm::override;
+    EXPECT_FALSE(build().routes.contains({net("10.244.2.0/25"), RouteType::unicast}));
+    left[pods] = CniShare::by_wider_route;
+    wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(pods).action, SteerAction::pass);
+    EXPECT_FALSE(wanted.routes.contains({pods, RouteType::unicast})) << "it would win over the CNI's";
+    left.clear();
+    wanted = build();
+    EXPECT_EQ(wanted.steer_routes.at(pods).action, SteerAction::steer);
+    EXPECT_TRUE(wanted.routes.contains({net("10.244.2.0/25"), RouteType::unicast}));
+}
+
+TEST_F(DesiredTest, TheCnisTunnelsAreItsOwnAffairWhereWeAreItsBackup) {
+    handshake();
+    facts.tunnel_flows = {{17, 8472}, {4, 0}};
+    const SteerEndpoint vxlan{SteerEndpoint::Kind::reach, at("192.0.2.2:8472"), 17};
+    const SteerEndpoint ipip{SteerEndpoint::Kind::reach, {ip("192.0.2.2"), 0}, 4};
+    EXPECT_FALSE(build().steer_endpoints.contains(vxlan)) << "with `always` there is no such packet to a pod";
+    config.steering.pods_when_cni_down = true;
+    EXPECT_TRUE(build().steer_endpoints.contains(vxlan));
+    EXPECT_TRUE(build().steer_endpoints.contains(ipip));
+}
+
+TEST_F(DesiredTest, Ipv6PodsHaveNoBackupInTheWayOfTunnelsOfCnis) {
+    handshake();
+    const Prefix pods = net("fd00:2::/64"), extra = net("fd00:9::/64");
+    peers[0].prefixes.push_back({pods, PrefixClass::pod, "service:a"});
+    peers[0].prefixes.push_back({extra, PrefixClass::extra, "service:a"});
+    EXPECT_TRUE(build().routes.contains({pods, RouteType::unicast}));
+    facts.default6 = true;
+    const Desired wanted = build();
+    EXPECT_FALSE(wanted.routes.contains({pods, RouteType::unicast}));
+    EXPECT_FALSE(wanted.routes.contains({pods, RouteType::unreachable}));
+    EXPECT_TRUE(wanted.routes.contains({extra, RouteType::unicast}));
+    EXPECT_TRUE(wanted.routes.contains({net("10.244.2.0/24"), RouteType::unicast})) << "IPv4 doesn't look";
+    EXPECT_EQ(wanted.steer_routes.at(pods).action, SteerAction::steer);
+    overridden = {pods};
+    EXPECT_TRUE(build().routes.contains({net("fd00:2::/65"), RouteType::unicast}))
+        << "the default wouldn't win";
 }
 
 TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {

@@ -166,7 +166,7 @@ TEST_F(ConfigErrors, ValuesThatBreakARule) {
         {"interface: {firewallMarkMask: 0x20}",
          {"c.yaml:1: interface.firewallMark: the mark has bits outside"}},
         {"steering: {pods: sometimes}",
-         {"c.yaml:1: steering.pods: \"sometimes\" is not one; accepted: always"}},
+         {"c.yaml:1: steering.pods: \"sometimes\" is not one; accepted: always, cniDown"}},
         {"steering: {routes: none}",
          {"c.yaml:1: steering.routes: \"none\" is not one; accepted: auto, backup, override"}},
         {"steering: {order: middle}",

@@ -58,6 +58,7 @@ const std::vector<KeyRow>& keys() {
         {"steering.uplinks", "steering: {uplinks: [eth0, 'en*']}"},
         {"steering.alwaysReach", "steering: {alwaysReach: ['192.0.2.1:6443/tcp']}"},
         {"steering.podInterfaces", "steering: {podInterfaces: [cni0, 'cali*']}"},
+        {"steering.pods", "steering: {pods: cniDown}"},
         {"steering.podDatapath", "steering: {podDatapath: direct}"},
         {"steering.order", "steering: {order: last}"},
         {"steering.exclude", "steering: {exclude: [10.0.0.0/8]}"},
@@ -245,6 +246,12 @@ policy: {default: allow, rules: []}
     good("{discovery: {kubernetes: {enabled: false}}, steering: {routes: backup}}");
 }
 
+TEST_F(Native, PodsAreSteeredAlwaysOrAsABackup) {
+    EXPECT_FALSE(good("{}").steering.pods_when_cni_down);
+    EXPECT_FALSE(good("steering: {pods: always}").steering.pods_when_cni_down);
+    EXPECT_TRUE(good("steering: {pods: cniDown}").steering.pods_when_cni_down);
+}
+
 TEST_F(Native, Guard) {
     EXPECT_TRUE(good("{}").guard.enabled);
     EXPECT_EQ(good("{}").guard.handshakes_per_s, 50U);
@@ -255,7 +262,6 @@ TEST_F(Native, Guard) {
 
 TEST_F(Native, WhatThisVersionLacksIsUnsupported) {
     const std::vector<std::pair<std::string, std::string>> table = {
-        {"steering:\n  pods: cniDown", "c.yaml:2: steering.pods: \"cniDown\""},
         {"policy: {default: deny}", "policy.default: \"deny\""},
         {"policy:\n  rules:\n  - {}", "policy.rules: \"a rule\""},
     };

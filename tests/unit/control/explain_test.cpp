@@ -114,6 +114,12 @@ const Case kCases[] = {
          s.routes[prefix("10.244.2.7/32")] = {prefix("10.244.2.7/32"), SteerAction::pass, 0, 0};
      },
      Verdict::pass, "action", "10.244.2.7/32 is excluded from steering", "eth0"},
+    {"PodsLeftToTheCniPass",
+     [](auto&, auto& s) {
+         s.routes[prefix("10.244.2.0/24")] = {prefix("10.244.2.0/24"), SteerAction::pass, 0, 0};
+         s.left_to_cni[prefix("10.244.2.0/24")] = "via 192.0.2.2 dev eth0";
+     },
+     Verdict::pass, "action", "left to the CNI, whose route leads on", "eth0"},
     {"DropPrefixDrops",
      [](auto&, auto& s) {
          s.routes[prefix("10.244.2.0/28")] = {prefix("10.244.2.0/28"), SteerAction::drop, 0, 0};

@@ -33,7 +33,8 @@ TEST(StatusJson, HasExactlyTheShapeThatIsPromised) {
            "sources":["service:discovery:51821","cache"],"endpointChanges":1,"nextTrySeconds":null,"agentless":false}],
  "refused":[{"peer":"node9","prefix":"10.244.2.0/24","reason":"node2 holds it and is up"}],
  "steering":{"attachments":[{"interface":"eth0","hook":"tc-egress","kind":"tcx","program":"wglan_egress"}],
-             "podDatapath":"host","prefixes":{"ipv4":4,"ipv6":2},
+             "podDatapath":"host","pods":"always","cni":{"left":0,"steered":0,"failovers":0},
+             "prefixes":{"ipv4":4,"ipv6":2},
              "counters":{"steered":12345,"passed":99000,"dropped":{"loop":1,"peer_down":5,"quarantined":0},
                          "mssClamped":7,"packetTooBig":2,"forwarded":11,"handshakesCloned":3,
                          "direct":{"sent":0,"delivered":0,"known":0}},
@@ -65,13 +66,13 @@ TEST(RoutesJson, NamesTheKernelsRoute) {
     auto json = to_json(test::sample_routes());
     EXPECT_EQ(json["routes"][0],
               Json::parse(R"({"prefix":"10.244.2.0/24","peer":"node2","action":"steer","mtu":1420,
-        "source":"service:discovery:51821","class":"pod",
+        "source":"service:discovery:51821","class":"pod","why":"",
         "hits":1234567,"kernelRoute":{"state":"present","metric":2147483632,"device":"wglan0","form":"backup","fault":"","inForce":"via 192.0.2.2 dev eth0"}})"));
     EXPECT_EQ(json["routes"][1]["kernelRoute"]["state"], "missing");
     EXPECT_TRUE(json["routes"][1]["kernelRoute"]["metric"].is_null());
     EXPECT_EQ(json["routes"][2],
               Json::parse(R"({"prefix":"169.254.169.254/32","peer":"","action":"pass","mtu":null,
-        "source":"configuration","class":"","hits":null,"kernelRoute":{"state":"none","metric":null,"device":"","form":"","fault":"","inForce":""}})"));
+        "source":"configuration","class":"","why":"","hits":null,"kernelRoute":{"state":"none","metric":null,"device":"","form":"","fault":"","inForce":""}})"));
     EXPECT_EQ(json["refused"].size(), 1U);
 }
 

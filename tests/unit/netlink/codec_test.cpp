@@ -342,7 +342,10 @@ TEST(NeighbourCodec, TellsWhoAnswersAndWhoDoesNot) {
         const auto bytes = Message(RTM_NEWNEIGH).header(info).raw(NDA_DST, {192, 0, 2, 7}).bytes();
         const auto parsed = parse_neighbour(bytes);
         ASSERT_TRUE(parsed && *parsed) << state;
-        EXPECT_EQ(**parsed, (Neighbour{5, *IpAddress::parse("192.0.2.7"), failed, valid})) << state;
+        const bool permanent = state == NUD_PERMANENT;
+        EXPECT_EQ(**parsed,
+                  (Neighbour{5, *IpAddress::parse("192.0.2.7"), failed, valid, permanent, std::nullopt}))
+            << state;
         std::vector<NetlinkEvent> events;
         parse_events(bytes, events);
         ASSERT_EQ(events.size(), 1U);
@@ -352,6 +355,39 @@ TEST(NeighbourCodec, TellsWhoAnswersAndWhoDoesNot) {
     ndmsg info{};
     info.ndm_family = AF_INET;
     EXPECT_FALSE(parse_neighbour(Message(RTM_NEWNEIGH).header(info).bytes())) << "no address";
+}
+
+TEST(NeighbourCodec, TellsMacAddressesAndRemoteEnds) {
+    ndmsg info{};
+    info.ndm_family = AF_INET6;
+    info.ndm_ifindex = 5;
+    info.ndm_state = NUD_PERMANENT;
+    const std::vector<std::uint8_t> mac = {2, 0, 0, 0, 0, 7}, remote = {192, 0, 2, 7};
+    std::vector<std::uint8_t> address(16);
+    const auto kept = parse_neighbour(
+        Message(RTM_NEWNEIGH).header(info).raw(NDA_DST, address).raw(NDA_LLADDR, mac).bytes());
+    ASSERT_TRUE(kept && *kept);
+    EXPECT_EQ((*kept)->mac, (std::array<std::uint8_t, 6>{2, 0, 0, 0, 0, 7}));
+
+    info.ndm_family = AF_BRIDGE;
+    const auto whole = Message(RTM_NEWNEIGH).header(info).raw(NDA_LLADDR, mac).raw(NDA_DST, remote).bytes();
+    const auto entry = parse_forwarding(whole);
+    ASSERT_TRUE(entry && *entry);
+    EXPECT_EQ(**entry, (ForwardingEntry{5, {2, 0, 0, 0, 0, 7}}));
+    EXPECT_EQ(*parse_neighbour(whole), std::nullopt);
+    for (const auto& other : {Message(RTM_NEWNEIGH).header(info).raw(NDA_LLADDR, mac).bytes(),
+                              Message(RTM_NEWNEIGH).header(info).raw(NDA_DST, remote).bytes(),
+                              Message(RTM_NEWNEIGH).header(info).raw(NDA_LLADDR, {1, 2}).bytes()}) {
+        const auto parsed = parse_forwarding(other);
+        ASSERT_TRUE(parsed);
+        EXPECT_EQ(*parsed, std::nullopt) << "no remote end, or no address";
+    }
+    EXPECT_FALSE(parse_forwarding({}));
+    std::vector<NetlinkEvent> events;
+    parse_events(whole, events);
+    ASSERT_EQ(events.size(), 1U);
+    EXPECT_EQ(events[0].what, NetlinkEvent::What::forwarding);
+    EXPECT_EQ(events[0].ifindex, 5);
 }
 
 TEST(Events, LeavesOutOtherTablesCachedRoutesAndBridgePorts) {

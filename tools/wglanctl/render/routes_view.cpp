@@ -57,6 +57,11 @@ std::string render_routes(const Json& routes, const Style& style) {
         }
         out = table.render(style);
     }
+    std::string reasons;
+    for (const auto& route : list_at(routes, {"routes"}))
+        if (const auto why = text_at(route, {"why"}); !why.empty())
+            reasons += fmt::format("{}: {}\n", text_at(route, {"prefix"}), why);
+    if (!reasons.empty()) out += "\nPods (steering.pods: cniDown):\n" + reasons;
     const Json& refused = list_at(routes, {"refused"});
     if (refused.empty()) return out;
     out += "\nRefused claims:\n";

@@ -88,6 +88,15 @@ void add_steering(const Json& steering, Fields& fields) {
     fields.add("Prefixes",
                fmt::format("{} IPv4, {} IPv6", human_count(count_at(steering, {"prefixes", "ipv4"})),
                            human_count(count_at(steering, {"prefixes", "ipv6"}))));
+    if (text_at(steering, {"pods"}) == "cniDown") {
+        const auto steered = count_at(steering, {"cni", "steered"});
+        fields.add(
+            "Pods",
+            fmt::format(
+                "{} prefixes left to the CNI, {} steered because it doesn't reach them (wglanctl routes)",
+                count_at(steering, {"cni", "left"}), steered),
+            steered == 0 ? Colour::none : Colour::warn);
+    }
     const Json& counters = at(steering, {"counters"});
     fields.add("Packets", fmt::format("{} steered, {} passed", human_count(count_at(counters, {"steered"})),
                                       human_count(count_at(counters, {"passed"}))));
