@@ -10,9 +10,6 @@ import yaml
 
 from .manifests import CONFIG, KUSTOMIZATIONS, NAMESPACE, ROOT, Key, Object, check, containers, kustomize
 
-# Asking for one of these is refused until a version has it (docs/configuration.md).
-_TO_COME = re.compile(r"not available in this version")
-
 
 def configurations(programs: Path) -> str:
     """Every ConfigMap's configuration is one that the agent takes."""
@@ -22,7 +19,6 @@ def configurations(programs: Path) -> str:
         if config is not None:
             seen[config["data"]["agent.yaml"]] = name
     check(len(seen) >= 5, f"only {len(seen)} configurations")
-    to_come = []
     with tempfile.TemporaryDirectory() as folder:
         token, file = Path(folder) / "token", Path(folder) / "agent.yaml"
         token.write_text("0123456789abcdef0123456789abcdef\n")
@@ -38,13 +34,9 @@ def configurations(programs: Path) -> str:
                 text=True,
                 check=False,
             )
-            if done.returncode == 2 and _TO_COME.search(done.stderr):
-                to_come.append(name)
-                continue
             check(done.returncode == 0, f"{name}: {done.stderr}")
             check("[warn" not in done.stderr, f"{name}: {done.stderr}")
-    check(set(to_come) <= {"overlays/backup-only"}, f"not available yet: {to_come}")
-    return f"{len(seen)} configurations" + (f"; this version can't do {', '.join(to_come)} yet" if to_come else "")
+    return f"{len(seen)} configurations"
 
 
 def _token_is_mounted(found: dict[Key, Object], path: str) -> None:
