@@ -18,7 +18,7 @@ namespace {
 constexpr Milliseconds kPredecessorLeaves{1500};
 // What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
 // costs one look at them in this time.
-constexpr Milliseconds kRouteLooks{100}, kRouteLooksMost{10000};
+constexpr Milliseconds kRouteLooks{25}, kRouteLooksMost{10000};
 constexpr Milliseconds kHostLooksMost{25};     // uplinks are followed within 100 ms
 constexpr Milliseconds kDriftLooksMost{1000};  // what is ours is back within 2 s
 

@@ -2,10 +2,10 @@
 """CNIs that carry pods' packets between nodes in tunnels of their own: flannel's VXLAN, Calico's IPIP."""
 
 from lablib import Node
-from lablib.shell import ip_batch, run
+from lablib.shell import ip_batch, run, wait_until
 
 from .cni import Cni, Fault, Wires, ip, ip_output, make_bridge, plug_into_bridge, sysctl
-from .scenario import Mesh
+from .scenario import Mesh, check
 
 
 class Vxlan:
@@ -51,12 +51,20 @@ class Vxlan:
             ip(node, "neigh", "replace", to, "lladdr", mac, "dev", self.device, "nud", "permanent")
             fdb = ["bridge", "-n", node.namespace, "fdb", "replace", mac, "dev", self.device]
             run([*fdb, "dst", self.outer(other), "self", "permanent"])
-            # The daemons log an error and go on: a route that is there already may stay.
-            there = ip_output(node, "route", "show", self.prefix(other), "dev", self.device)
-            ip(
-                node, "route", "replace", self.prefix(other), "via", to, "dev", self.device, "onlink",
-                "proto", self.protocol, check=not there,
-            )  # fmt: skip
+            # The kernel refuses it as long as another device has a route to the next hop: one of the
+            # agent's in the place of a dead one, which takes a moment to go. A daemon tries again.
+            route = ["route", "replace", self.prefix(other), "via", to, "dev", self.device, "onlink"]
+            check(
+                wait_until(lambda route=route: self._is_routed(node, route), timeout=2, step=0.1),
+                f"{node.name}: no route by {self.device} can be made",
+            )
+
+    def _is_routed(self, node: Node, route: list[str]) -> bool:
+        family = "-6" if self.six else "-4"
+        command = ["ip", "-n", node.namespace, family, *route, "proto", self.protocol]
+        if run(command, check=False).returncode == 0:
+            return True
+        return self.device in ip_output(node, "route", "show", route[2])
 
     def forget_neighbours(self, node: Node, others: list[Node]) -> None:
         for other in others:

@@ -111,6 +111,7 @@ RoutesView sample_routes() {
          "service:discovery:51821",
          PrefixClass::pod,
          1234567,
+         "",
          {KernelRouteView::State::present, 2147483632, "wglan0", false, "", "via 192.0.2.2 dev eth0"}},
         {prefix("10.244.3.0/24"),
          "node3",
@@ -119,8 +120,9 @@ RoutesView sample_routes() {
          "service:discovery:51821",
          PrefixClass::pod,
          0,
+         "",
          {KernelRouteView::State::missing, 0, "", false, "", ""}},
-        {prefix("169.254.169.254/32"), "", SteerAction::pass, 0, "configuration", {}, {}, {}},
+        {prefix("169.254.169.254/32"), "", SteerAction::pass, 0, "configuration", {}, {}, "", {}},
         {prefix("192.0.2.2/32"),
          "node2",
          SteerAction::steer,
@@ -128,6 +130,7 @@ RoutesView sample_routes() {
          "service:discovery:51821",
          PrefixClass::node,
          7,
+         "",
          {KernelRouteView::State::not_wanted, 0, "", false, "", "dev eth0"}}};
     view.refused = {{"node9", "10.244.2.0/24", "node2 holds it and is up"}};
     return view;

@@ -14,6 +14,7 @@ from ..cni_cilium import Cilium
 from ..cni_tunnel import Calico, Flannel
 from ..scenario import Mesh, Patch, check, eventually, scenario
 from ..stream import Stream
+from .direct import _start as start_agents
 
 _CNI_DOWN: Patch = [{"op": "add", "path": "/steering/pods", "value": "cniDown"}]
 _OVERRIDE: Patch = [{"op": "add", "path": "/steering/routes", "value": "override"}]
@@ -72,7 +73,7 @@ def _ready(mesh: Mesh, cni: Cni) -> None:
     for node in mesh.nodes:
         for name in ("a", "c"):
             cni.pod(node, name)
-    mesh.lab.start_agents()
+    start_agents(mesh)
     with traffic(mesh, cni) as flow:
         pass
     check(flow.lost() == 0, f"{cni.name}: {flow} before anything broke")
@@ -151,33 +152,33 @@ def _why(node: Node, prefix: str) -> str:
     return ""
 
 
-def _not_blackholed(fault: str) -> bool:
-    """The kernel drops before anybody is asked, until the route is overridden."""
-    return fault != "blackhole route"
+def _reaches_the_device(fault: str) -> bool:
+    """Otherwise the kernel drops before our program is asked, until the route is overridden."""
+    return fault not in ("blackhole route", "neighbour entries gone")
 
 
 @scenario(start=False, core=True)
 def bridge_fails_unnoticed(mesh: Mesh) -> None:
     """steering.pods: always. Routes gone or blackholed."""
-    _steered_always(mesh, Bridge(mesh), none_of=_not_blackholed)
+    _steered_always(mesh, Bridge(mesh), none_of=_reaches_the_device)
 
 
 @scenario(start=False)
 def ptp_fails_unnoticed(mesh: Mesh) -> None:
     """steering.pods: always, without a bridge."""
-    _steered_always(mesh, Ptp(mesh), none_of=_not_blackholed)
+    _steered_always(mesh, Ptp(mesh), none_of=_reaches_the_device)
 
 
 @scenario(start=False)
 def flannel_fails_unnoticed(mesh: Mesh) -> None:
     """steering.pods: always. The VXLAN device down, gone, without its entries."""
-    _steered_always(mesh, Flannel(mesh), none_of=_not_blackholed)
+    _steered_always(mesh, Flannel(mesh), none_of=_reaches_the_device)
 
 
 @scenario(start=False)
 def calico_fails_unnoticed(mesh: Mesh) -> None:
     """steering.pods: always, /32 routes."""
-    _steered_always(mesh, Calico(mesh), none_of=_not_blackholed)
+    _steered_always(mesh, Calico(mesh), none_of=_reaches_the_device)
 
 
 @scenario(start=False)
@@ -189,7 +190,7 @@ def cilium_fails_unnoticed(mesh: Mesh) -> None:
 @scenario(start=False, patch=_OVERRIDE)
 def overridden_routes_fail_unnoticed(mesh: Mesh) -> None:
     """steering.routes: override. Not even a blackhole loses a packet."""
-    _steered_always(mesh, Flannel(mesh), "route gone", "blackhole route", "tunnel device down")
+    _steered_always(mesh, Bridge(mesh))
 
 
 @scenario(start=False, patch=_CNI_DOWN, core=True)
@@ -220,3 +221,70 @@ def calico_is_backed_up(mesh: Mesh) -> None:
 def cilium_is_backed_up(mesh: Mesh) -> None:
     """steering.pods: cniDown. Programs detached, and all of it uninstalled."""
     _backup_only(mesh, Cilium(mesh))
+
+
+_DIRECT_BACKUP: Patch = [*_CNI_DOWN, {"op": "add", "path": "/steering/podDatapath", "value": "direct"}]
+
+
+@scenario(start=False, patch=_DIRECT_BACKUP)
+def direct_pods_are_backed_up(mesh: Mesh) -> None:
+    """steering.pods: cniDown with podDatapath: direct. What is left to the CNI goes by the stack."""
+    _backup_only(mesh, Ptp(mesh), "blackhole route")
+
+
+@scenario(start=False, patch=_CNI_DOWN)
+def backup_lasts_until_both_sides_are_well(mesh: Mesh) -> None:
+    """Both sides down, an agent killed and started meanwhile, then one mended long before the other."""
+    one, two = mesh.nodes
+    cni = Bridge(mesh)
+    _ready(mesh, cni)
+    pod = cni.pod(two, "a").ipv4
+    said = one.wglanctl("explain", pod).stdout
+    check("left to the CNI" in said and "verdict: pass" in said.lower().replace("  ", " "), said)
+    for node in mesh.nodes:
+        cni.blackhole_routes(node)
+    for node in mesh.nodes:
+        eventually(lambda node=node: _left(node) == 0, f"{node.name} doesn't steer", timeout=2)
+    said = one.wglanctl("explain", pod).stdout
+    check("leads nowhere" in said or "override" in one.wglanctl("routes").stdout, said)
+    with traffic(mesh, cni) as flow:
+        two.agent_kill()
+        two.agent_start()
+        time.sleep(_LONG)
+        check(_left(two) == 0, "the new agent leaves pods to the CNI")
+        cni.mend(one)
+        time.sleep(5 * SLOW)
+        check(_left(one) == 0, "node1 leaves pods to a CNI that is down on the other side")
+        check("says that its CNI" in _why(one, two.addresses.pod_prefix4), "node1 says another reason")
+        cni.mend(two)
+        for node in mesh.nodes:
+            eventually(lambda node=node: _left(node) == 2, f"{node.name}: not given back", timeout=8)
+        time.sleep(_SETTLE)
+    print(flow)
+    check(flow.lost() == 0, str(flow))
+    check(mesh.metric(one, "wglan_cni_failovers_total") >= 2, "the failovers weren't counted")
+
+
+@scenario(start=False, patch=_CNI_DOWN)
+def routes_around_pods_count(mesh: Mesh) -> None:
+    """A CNI with one route for all pods: ours for a node's pods is out of its way, and takes its place."""
+    one, two = mesh.nodes
+    cni = Bridge(mesh)
+    _ready(mesh, cni)
+    prefix, address = two.addresses.pod_prefix4, cni.pod(two, "a").ipv4
+    one.run("ip", "route", "replace", "10.244.0.0/16", "via", two.addresses.ipv4, "proto", "static")
+    with traffic(mesh, cni) as flow:
+        one.run("ip", "route", "del", prefix, "proto", "static")
+        eventually(lambda: "dev eth0" in _way(one, address), "ours stays in the way", timeout=8)
+        check("left to the CNI" in _why(one, prefix), _why(one, prefix))
+    print(f"to one route for all: {flow}")
+    check(flow.outage_ms() <= _MOST_MS, str(flow))
+    with traffic(mesh, cni) as flow:
+        one.run("ip", "route", "del", "10.244.0.0/16", "proto", "static")
+        eventually(lambda: "dev wglan0" in _way(one, address), "ours doesn't take over", timeout=2)
+    print(f"without it: {flow}")
+    check(flow.outage_ms() <= _MOST_MS, str(flow))
+
+
+def _way(node: Node, address: str) -> str:
+    return node.run("ip", "route", "get", address, check=False).stdout
