@@ -174,6 +174,20 @@ TEST_F(Steer, AlwaysReachMatchesAddressPortAndProtocol) {
     expect_untouched(frame(datagram), kRedirect);
 }
 
+TEST_F(Steer, AlwaysReachMatchesProtocolsWithoutPorts) {
+    Ip ipip = v4();
+    ipip.protocol = 4;
+    expect_untouched(frame(ipip), kRedirect);
+    endpoint({SteerEndpoint::Kind::reach, {IpAddress::parse("10.1.2.3").value(), 0}, 4});
+    expect_untouched(frame(ipip), kNext);
+    ipip.protocol = 47;
+    expect_untouched(frame(ipip), kRedirect);
+    Ip other = v4("10.1.2.4");
+    other.protocol = 4;
+    expect_untouched(frame(other), kRedirect);
+    expect_untouched(frame(v4()), kRedirect);
+}
+
 TEST_F(Steer, LongestPrefixDecides) {
     route("10.1.2.0/24", SteerAction::pass);
     route("10.1.2.3/32", SteerAction::drop);

@@ -66,13 +66,17 @@ void Steer::peer(PeerState state, Fallback unknown, Fallback down) {
 void Steer::endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol) {
     const auto parsed = Endpoint::parse(where);
     ASSERT_TRUE(parsed);
-    const auto [whole, fragment] = encode_endpoint({kind, *parsed, protocol});
+    endpoint({kind, *parsed, protocol});
+}
+
+void Steer::endpoint(const SteerEndpoint& one) {
+    const auto [whole, fragment] = encode_endpoint(one);
     ASSERT_TRUE(object_->tables().endpoints.put(whole, {}));
     ASSERT_TRUE(object_->tables().endpoints.put(fragment, {}));
     auto value = object_->tables().config.get(0);
     ASSERT_TRUE(value);
-    if (kind == SteerEndpoint::Kind::reach)
-        value->reach_ports[parsed->port >> 6U & 3U] |= 1ULL << (parsed->port & 63U);
+    const std::uint16_t port = one.endpoint.port;
+    if (one.kind == SteerEndpoint::Kind::reach) value->reach_ports[port >> 6U & 3U] |= 1ULL << (port & 63U);
     ASSERT_TRUE(object_->tables().config.put(0, *value));
 }
 

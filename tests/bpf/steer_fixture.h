@@ -47,6 +47,7 @@ protected:
     void route(const std::string& prefix, SteerAction action, PeerId peer = 0, std::uint16_t mtu = 0);
     void peer(PeerState state, Fallback unknown = Fallback::bypass, Fallback down = Fallback::drop);
     void endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol = 17);
+    void endpoint(const SteerEndpoint& one);
     void config(const SteerConfig& config, std::uint64_t heartbeat_ns = 0);
     SteerConfig usual_config() const;
     // Whether answers are kept, from a new generation on; route() and peer() make one as the agent does.

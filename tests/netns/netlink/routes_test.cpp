@@ -71,14 +71,34 @@ TEST_F(NetlinkRoutes, ANeighbourThatDoesNotAnswerFails) {
         ::usleep(100'000);
         const auto neighbours = netlink_->neighbours();
         ASSERT_TRUE(neighbours) << neighbours.error().message();
-        failed =
-            std::ranges::find(*neighbours, Neighbour{ifindex_, nobody, true, false}) != neighbours->end();
+        failed = std::ranges::any_of(*neighbours, [&](const Neighbour& one) {
+            return one.ifindex == ifindex_ && one.address == nobody && one.failed && !one.valid;
+        });
     }
     EXPECT_TRUE(failed);
     run("ip neighbour replace 198.51.100.77 lladdr 02:00:00:00:00:77 dev wg9");
     const auto neighbours = netlink_->neighbours();
     ASSERT_TRUE(neighbours);
-    EXPECT_NE(std::ranges::find(*neighbours, Neighbour{ifindex_, nobody, false, true}), neighbours->end());
+    const Neighbour kept{ifindex_, nobody, false, true, true, {{2, 0, 0, 0, 0, 0x77}}};
+    EXPECT_NE(std::ranges::find(*neighbours, kept), neighbours->end());
+}
+
+TEST_F(NetlinkRoutes, ForwardingTablesOfTunnelsAreRead) {
+    run("ip link add vx9 type vxlan id 9 dstport 8472 nolearning && ip link set vx9 up");
+    const auto device = netlink_->link("vx9");
+    ASSERT_TRUE(device);
+    const auto entries = [&] {
+        const auto listed = netlink_->forwarding_entries(device->ifindex);
+        EXPECT_TRUE(listed) << listed.error().message();
+        return listed.value_or(std::vector<ForwardingEntry>{});
+    };
+    EXPECT_THAT(entries(), IsEmpty());
+    run("bridge fdb add 02:00:00:00:00:09 dev vx9 dst 192.0.2.9 self permanent");
+    EXPECT_THAT(entries(), testing::ElementsAre(ForwardingEntry{device->ifindex, {2, 0, 0, 0, 0, 9}}));
+    run("bridge fdb del 02:00:00:00:00:09 dev vx9 self");
+    EXPECT_THAT(entries(), IsEmpty());
+    run("ip link del vx9");
+    EXPECT_THAT(entries(), IsEmpty()) << "no such device";
 }
 
 TEST_F(NetlinkRoutes, EveryKindReadsBackAsItWasAsked) {

@@ -40,6 +40,9 @@ protected:
         const auto it = verdicts.sound.find(net(prefix));
         return it == verdicts.sound.end() ? "" : it->second.way;
     }
+    static Neighbour hop(int ifindex, const char* address, bool failed, bool valid) {
+        return {ifindex, ip(address), failed, valid, false, std::nullopt};
+    }
     static Neighbour kept(int ifindex, const char* address, std::uint8_t mac) {
         return {ifindex, ip(address), false, true, true, {{2, 0, 0, 0, 0, mac}}};
     }
@@ -87,32 +90,32 @@ TEST_F(RouteHealthTest, ADeviceThatIsDownGoneOrWithoutCarrier) {
 
 TEST_F(RouteHealthTest, AFailedNextHopStaysFailedUntilItIsFoundAgain) {
     EXPECT_EQ(fault(), "") << "nobody asked for it yet";
-    neighbours = {{2, ip("192.0.2.2"), true, false}};
+    neighbours = {hop(2, "192.0.2.2", true, false)};
     EXPECT_EQ(fault(), "next hop 192.0.2.2 doesn't answer");
     EXPECT_EQ(health.failed(), (std::set<NextHop>{{2, ip("192.0.2.2")}}));
-    neighbours = {{2, ip("192.0.2.2"), false, false}};
+    neighbours = {hop(2, "192.0.2.2", false, false)};
     EXPECT_NE(fault(), "") << "it is being asked for";
     neighbours.clear();
     EXPECT_NE(fault(), "") << "its entry was collected";
-    neighbours = {{3, ip("192.0.2.2"), false, true}};
+    neighbours = {hop(3, "192.0.2.2", false, true)};
     EXPECT_NE(fault(), "") << "that is on another link";
-    neighbours = {{2, ip("192.0.2.2"), false, true}};
+    neighbours = {hop(2, "192.0.2.2", false, true)};
     EXPECT_EQ(fault(), "");
     EXPECT_TRUE(health.failed().empty());
 }
 
 TEST_F(RouteHealthTest, TheBestMetricDecidesAndOneNextHopOfSeveralIsEnough) {
     routes = {via("10.244.2.0/24", "192.0.2.2", 2, 100), via("10.244.2.0/24", "192.0.2.3", 3, 50)};
-    neighbours = {{2, ip("192.0.2.2"), true, false}};
+    neighbours = {hop(2, "192.0.2.2", true, false)};
     EXPECT_EQ(fault(), "");
-    neighbours = {{3, ip("192.0.2.3"), true, false}};
+    neighbours = {hop(3, "192.0.2.3", true, false)};
     EXPECT_NE(fault(), "");
     routes = {via("10.244.2.0/24", "192.0.2.2"), via("10.244.2.0/24", "192.0.2.3", 3)};
     EXPECT_EQ(fault(), "");
 }
 
 TEST_F(RouteHealthTest, ForgetsNextHopsOfRoutesThatAreGone) {
-    neighbours = {{2, ip("192.0.2.2"), true, false}};
+    neighbours = {hop(2, "192.0.2.2", true, false)};
     EXPECT_NE(fault(), "");
     routes[0].gateway = ip("192.0.2.7");
     EXPECT_EQ(fault(), "");
@@ -172,14 +175,14 @@ TEST_F(RouteHealthTest, EntriesThatWereKeptAndAreTakenAway) {
     EXPECT_EQ(fault(), "");
     neighbours.clear();
     EXPECT_EQ(fault(), "next hop 10.244.2.0 has lost its neighbour entry");
-    neighbours = {{7, ip("10.244.2.0"), false, false}};
+    neighbours = {hop(7, "10.244.2.0", false, false)};
     EXPECT_EQ(fault(), "next hop 10.244.2.0 has lost its neighbour entry");
     neighbours = {kept(7, "10.244.2.0", 3)};
     EXPECT_EQ(fault(), "") << "another address, whose entry is there";
 }
 
 TEST_F(RouteHealthTest, ANeighbourThatNobodyKeptMayBeMissing) {
-    neighbours = {{2, ip("192.0.2.2"), false, true}};
+    neighbours = {hop(2, "192.0.2.2", false, true)};
     EXPECT_EQ(fault(), "");
     neighbours.clear();
     EXPECT_EQ(fault(), "");
@@ -205,7 +208,7 @@ TEST_F(RouteHealthTest, ADeviceThatOnlyProgramsLeadOnFrom) {
 
 TEST_F(RouteHealthTest, BothFamiliesAreJudged) {
     routes.push_back(via("fd00:2::/64", "fe80::2", 3));
-    neighbours = {{3, ip("fe80::2"), true, false}};
+    neighbours = {hop(3, "fe80::2", true, false)};
     EXPECT_EQ(fault(), "");
     EXPECT_EQ(fault("fd00:2::/64"), "next hop fe80::2 doesn't answer");
 }

@@ -16,7 +16,6 @@ using std::chrono::seconds;
 class CniWatchTest : public testing::Test {
 protected:
     CniWatchTest() {
-        peer.fill(2);
         there[pods4] = {peer, "node2", "dev flannel.1", false, "", false};
         there[pods6] = {peer, "node2", "dev flannel.1", false, "", false};
     }
@@ -38,7 +37,7 @@ protected:
     }
 
     Prefix pods4 = net("10.244.2.0/24"), pods6 = net("fd00:2::/64");
-    PublicKey peer;
+    PublicKey peer = key(2);
     std::map<Prefix, CniPrefix> there;
     SteadyTime now{seconds(1000)};
     CniWatch watch;
