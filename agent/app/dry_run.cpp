@@ -61,25 +61,24 @@ Result<Observed> look(Netlink& netlink, const Config& config, const PublicKey& o
     return seen;
 }
 
-// As an agent that just starts would judge.
-std::function<CniShare(const Prefix&)> left_to_cni(Netlink& netlink, const Config& config,
-                                                   const std::vector<Peer>& peers) {
-    const auto routes = netlink.routes();
-    const auto links = netlink.links();
-    if (!config.steering.pods_when_cni_down || !routes || !links) return {};
-    std::set<Prefix> pods;
+// Somebody's routes for peers' prefixes, as an agent that just starts would judge them.
+RouteVerdicts judge_routes(Netlink& netlink, const std::vector<Peer>& peers) {
+    auto routes = netlink.routes();
+    auto links = netlink.links();
+    auto neighbours = netlink.neighbours();
+    if (!routes || !links || !neighbours) return {};
+    std::set<Prefix> wanted;
     for (const Peer& peer : peers)
         for (const OwnedPrefix& owned : peer.prefixes)
-            if (owned.cls == PrefixClass::pod) pods.insert(owned.prefix);
+            if (owned.cls == PrefixClass::pod || owned.cls == PrefixClass::extra) wanted.insert(owned.prefix);
     RouteHealth health;
-    const RouteFacts facts{*routes, *links, netlink.neighbours().value_or(std::vector<Neighbour>{}), {}, {}};
-    auto verdicts = health.judge(pods, facts);
-    return [sound = std::move(verdicts.sound)](const Prefix& prefix) {
-        const auto it = sound.find(prefix);
-        return it == sound.end()  ? CniShare::none
-               : it->second.wider ? CniShare::by_wider_route
-                                  : CniShare::by_own_route;
-    };
+    return health.judge(wanted, {std::move(*routes), std::move(*links), std::move(*neighbours), {}, {}});
+}
+
+CniShare share_of(const Config& config, const RouteVerdicts& verdicts, const Prefix& prefix) {
+    const auto sound = verdicts.sound.find(prefix);
+    if (!config.steering.pods_when_cni_down || sound == verdicts.sound.end()) return CniShare::none;
+    return sound->second.wider ? CniShare::by_wider_route : CniShare::by_own_route;
 }
 
 void gather(asio::io_context& io, SourceSet& sources, Registry& registry) {
@@ -156,20 +155,12 @@ int run_dry_run(const ConfigInput& input) {
     (void)manager.tick(now, system_clock().unix_now());
     PeerIds ids;
     ids.adopt(observed->steer_peers);
+    const RouteVerdicts verdicts = judge_routes(**netlink, merged.peers);
     const Desired desired = build_desired(
-        {config,
-         *facts,
-         identity.public_key,
-         overlay,
-         network,
-         merged.peers,
-         manager,
-         ids,
+        {config, *facts, identity.public_key, overlay, network, merged.peers, manager, ids,
          [&](const Peer& peer) { return secrets.fingerprint_of(peer).value_or(SecretFingerprint{}); },
-         endpoints,
-         own.depended_on,
-         {},
-         left_to_cni(**netlink, config, merged.peers)});
+         endpoints, own.depended_on, [&](const Prefix& prefix) { return verdicts.faults.contains(prefix); },
+         [&](const Prefix& prefix) { return share_of(config, verdicts, prefix); }});
     auto lines = describe(diff(desired, *observed), config.interface.name);
     const auto guarded = peek_guard(config.bpf.pin_path);
     if (!guarded) return exit_status(guarded.error());

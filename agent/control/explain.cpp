@@ -118,6 +118,9 @@ private:
                                          peer_->name, to_string(peer_->state));
         if (peer_->state == PeerState::quarantined)
             return decide(Verdict::drop, "peer", detail, "the peer is quarantined");
+        if (const auto taken = state_.taken_from_cni.find(route_->prefix);
+            taken != state_.taken_from_cni.end())
+            detail += "; " + taken->second;
         if (!reachable()) detail += ": sent once a handshake succeeds, never in clear text";
         return decide(Verdict::steer, "peer", detail, "");
     }
