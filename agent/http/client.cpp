@@ -5,6 +5,7 @@
 #include <optional>
 
 #include "agent/http/dial.h"
+#include "agent/http/lines.h"
 #include "agent/http/message.h"
 #include "agent/http/tls.h"
 
@@ -60,6 +61,12 @@ struct Exchange {
     }
 };
 
+// What was said may hold a token, however the saying ends.
+struct Wiper {
+    std::string& text;
+    ~Wiper() { wipe(text); }
+};
+
 std::string host_header(const http::Target& target) {
     if (!target.unix_path.empty()) return "localhost";
     const auto& url = target.url;
@@ -71,14 +78,21 @@ std::string host_header(const http::Target& target) {
 Task<Result<std::shared_ptr<Exchange>>> open(const http::Target& target, HttpRequest request,
                                              SteadyTime deadline, std::size_t max_body) {
     auto head = http::request_head(request, host_header(target), target.url.path);
+    if (const auto it = request.headers.find("authorization"); it != request.headers.end()) wipe(it->second);
     if (!head) co_return Failure(head.error());
+    const Wiper wiper{*head};
     auto stream = co_await http::dial(target, deadline);
     if (!stream) co_return Failure(stream.error());
     auto exchange = std::make_shared<Exchange>();
     exchange->stream = std::move(*stream);
     exchange->stream->set_deadline(deadline);
-    std::string bytes = std::move(*head) + request.body;
+    // One packet where they fit in one.
+    std::string bytes;
+    bytes.reserve(head->size() + request.body.size());
+    bytes += *head;
+    bytes += request.body;
     auto sent = co_await exchange->stream->write(asio::buffer(bytes));
+    wipe(bytes);
     // A server that refuses a request early closes its reading side but has still answered.
     if (!sent && sent.error().kind() == ErrorKind::timeout) co_return Failure(sent.error());
 
@@ -112,40 +126,26 @@ Task<Result<HttpResponse>> run_request(std::shared_ptr<const http::Target> targe
 }
 
 struct StreamState {
+    explicit StreamState(std::size_t max_line) : lines(max_line) {}
+
     std::shared_ptr<Exchange> exchange;
-    std::size_t max_line = 0;
-    std::string pending;  // body bytes not yet handed out, from `start` on
-    std::size_t start = 0;
-    std::size_t searched = 0;  // no line end before it
+    http::LineBuffer lines;
     bool closed = false;
 };
-
-// The next whole line among the pending bytes.
-std::optional<std::string> take_line(StreamState& state) {
-    auto end = state.pending.find('\n', std::max(state.start, state.searched));
-    if (end == std::string::npos) {
-        state.pending.erase(0, state.start);
-        state.start = 0;
-        state.searched = state.pending.size();
-        return std::nullopt;
-    }
-    std::string line = state.pending.substr(state.start, end - state.start);
-    if (line.ends_with('\r')) line.pop_back();
-    state.start = end + 1;
-    return line;
-}
 
 Task<Result<std::string>> next_line(std::shared_ptr<StreamState> state, Milliseconds limit) {
     auto& exchange = *state->exchange;
     bool armed = false;
     while (!state->closed) {
-        if (auto line = take_line(*state)) {
-            if (line->size() <= state->max_line) co_return std::move(*line);
-            break;
+        auto line = state->lines.take();
+        if (!line) {
+            exchange.stream->close();
+            state->closed = true;
+            co_return Failure(line.error());
         }
-        if (state->pending.size() > state->max_line) break;
+        if (*line) co_return std::move(**line);
         if (exchange.ended && exchange.parser->body.empty()) {
-            if (state->pending.empty()) co_return fail(ErrorKind::not_found, "the stream has ended");
+            if (state->lines.empty()) co_return fail(ErrorKind::not_found, "the stream has ended");
             co_return fail(ErrorKind::io, "the stream ended in the middle of a line");
         }
         if (exchange.parser->body.empty()) {
@@ -154,14 +154,10 @@ Task<Result<std::string>> next_line(std::shared_ptr<StreamState> state, Millisec
             auto more = co_await exchange.advance();
             if (!more) co_return fail_with(more, "stream");
         }
-        state->pending += exchange.parser->body;
+        state->lines.add(exchange.parser->body);
         exchange.parser->body.clear();
     }
-    if (state->closed) co_return fail(ErrorKind::io, "the stream was closed");
-    exchange.stream->close();
-    state->closed = true;
-    co_return fail(ErrorKind::exhausted,
-                   "a line of the stream is longer than " + std::to_string(state->max_line) + " bytes");
+    co_return fail(ErrorKind::io, "the stream was closed");
 }
 
 class Stream final : public HttpStream {
@@ -169,6 +165,7 @@ public:
     explicit Stream(std::shared_ptr<StreamState> state) : state_(std::move(state)) {}
     ~Stream() override { Stream::close(); }
     unsigned status() const override { return state_->exchange->parser->status; }
+    const HttpHeaders& headers() const override { return state_->exchange->parser->headers; }
     Task<Result<std::string>> read_line(std::chrono::milliseconds limit) override {
         return next_line(state_, limit);
     }
@@ -187,9 +184,8 @@ Task<Result<std::unique_ptr<HttpStream>>> run_stream(std::shared_ptr<const http:
     const std::string what = request.method + " " + target->url.to_string() + request.path();
     auto opened = co_await open(*target, std::move(request), deadline, http::kNoBodyLimit);
     if (!opened) co_return fail_with(opened, what);
-    auto state = std::make_shared<StreamState>();
+    auto state = std::make_shared<StreamState>(target->options.max_line);
     state->exchange = std::move(*opened);
-    state->max_line = target->options.max_line;
     co_return std::make_unique<Stream>(std::move(state));
 }
 

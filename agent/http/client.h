@@ -28,6 +28,7 @@ class HttpStream {
 public:
     virtual ~HttpStream() = default;
     virtual unsigned status() const = 0;
+    virtual const HttpHeaders& headers() const = 0;
     // The next line without its end; `timeout` if none comes in time, `exhausted` if it is over
     // max_line, not_found at a clean end of the body, io otherwise. After an error the stream is closed.
     virtual Task<Result<std::string>> read_line(std::chrono::milliseconds limit) = 0;
