@@ -162,7 +162,7 @@ void Registry::put(SourcedRecord said, SteadyTime now) {
     // What the cache says is a memory: it keeps nobody alive.
     std::optional<SteadyTime> absent;
     if (said.kind == SourceKind::cache) absent = now;
-    if (said.kind != SourceKind::service) whole_ = true;
+    if (said.kind != SourceKind::service && said.kind != SourceKind::kubernetes) whole_ = true;
     const std::string source = said.source;
     const auto it = node.find(source);
     if (it != node.end() && it->second.said.record.sequence > said.record.sequence) return;
@@ -354,7 +354,7 @@ const Registry::Node* Registry::lone_put() const {
     if (whole_ || put_.size() != 1 || !policy_.automatic_nodes) return nullptr;
     const Node& node = nodes_.at(*put_.begin());
     const bool plain = std::all_of(node.begin(), node.end(), [](const auto& entry) {
-        return entry.second.said.kind == SourceKind::service || entry.second.said.kind == SourceKind::cache;
+        return entry.second.said.kind != SourceKind::static_entry;
     });
     // A static entry of the same key would be merged into it.
     Record configured;

@@ -245,8 +245,10 @@ TEST_P(OneRecord, GivesWhatAWholePassGives) {
             for (Node* node : {&one, &all}) node->see(number, up, from);
             whole = true;  // as the agent does where somebody's state changed
         } else {
-            const auto record = said(world.record(), SourceKind::service,
-                                     world.one_of<std::string>({"service:a", "service:b"}));
+            const auto source = world.one_of<std::string>({"service:a", "service:b", "kubernetes"});
+            const auto record =
+                said(world.record(), source == "kubernetes" ? SourceKind::kubernetes : SourceKind::service,
+                     source);
             for (Node* node : {&one, &all}) node->registry.put(record, now);
         }
         alone += one.reconcile(whole) ? 1 : 0;
