@@ -29,6 +29,7 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
         case WGLAN_PATH_BYPASS:
             return wglan_pass();
         case WGLAN_PATH_DROP:
+            if (reason != WGLAN_DROP_PEER_QUARANTINED && wglan_is_served(packet)) return wglan_pass();
             return wglan_drop(skb, packet, peer, reason);
         case WGLAN_PATH_TUNNEL:
             break;

@@ -116,10 +116,10 @@ private:
     // Past the stack nothing looks at ports: a prefix around an address that is always to be reached takes
     // the longer way.
     bool goes_direct(const OwnedPrefix& owned) const {
-        return owned.cls == PrefixClass::pod &&
-               std::none_of(
-                   config_.steering.always_reach.begin(), config_.steering.always_reach.end(),
-                   [&](const ReachTarget& target) { return owned.prefix.contains(target.endpoint.address); });
+        const auto holds = [&](const auto& target) { return owned.prefix.contains(target.endpoint.address); };
+        const auto& always = config_.steering.always_reach;
+        return owned.cls == PrefixClass::pod && std::none_of(always.begin(), always.end(), holds) &&
+               std::none_of(in_.api_servers.begin(), in_.api_servers.end(), holds);
     }
 
     void pass(const Prefix& prefix) {
@@ -138,7 +138,18 @@ private:
         for (const IpAddress& address : in_.facts.all_addresses)
             if (address.is_global_unicast()) pass(Prefix::host(address));
         for (const ReachTarget& target : config_.steering.always_reach)
-            out_.steer_endpoints.insert({SteerEndpoint::Kind::reach, target.endpoint, target.protocol});
+            always_reached(target.endpoint, target.protocol, true);
+        for (const ApiServer& server : in_.api_servers)
+            always_reached(server.endpoint, IPPROTO_TCP, !server.by_tunnel);
+    }
+
+    // What others always reach here must also be able to answer: their tunnel to us is ours to them.
+    void always_reached(const Endpoint& endpoint, std::uint8_t protocol, bool past_the_tunnel) {
+        const auto& here = in_.facts.all_addresses;
+        if (std::find(here.begin(), here.end(), endpoint.address) != here.end())
+            out_.steer_endpoints.insert({SteerEndpoint::Kind::serve, endpoint, protocol});
+        else if (past_the_tunnel)
+            out_.steer_endpoints.insert({SteerEndpoint::Kind::reach, endpoint, protocol});
     }
 
     bool excluded(const Prefix& prefix) const {

@@ -51,6 +51,7 @@ struct DesiredInput {
     // Prefixes whose route by somebody else leads nowhere; see RouteHealth.
     std::function<bool(const Prefix&)> overridden;
     std::function<CniShare(const Prefix&)> left_to_cni = {};
+    std::vector<ApiServer> api_servers = {};
 };
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);

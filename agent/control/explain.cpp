@@ -189,19 +189,56 @@ private:
     bool step_always_reach() {
         const SteerEndpoint* found =
             request_.protocol ? find_endpoint(SteerEndpoint::Kind::reach, *request_.protocol) : nullptr;
+        const ApiServer* server = find_api_server();
+        if (found != nullptr && server != nullptr)
+            return decide(Verdict::pass, "always reach",
+                          fmt::format("{} is an API server of the cluster, and no peer behind it is up",
+                                      found->endpoint.to_string()),
+                          "an API server, reached past the tunnel while that is down");
         if (found != nullptr)
             return decide(Verdict::pass, "always reach",
                           fmt::format("{} is in steering.alwaysReach", found->endpoint.to_string()),
                           "listed in steering.alwaysReach");
+        if (server != nullptr)
+            return go_on("always reach",
+                         fmt::format("{} is an API server of the cluster; the peer behind it is "
+                                     "up, so it is reached by the tunnel",
+                                     server->endpoint.to_string()));
         for (const auto& endpoint : state_.endpoints)
             if (endpoint.kind == SteerEndpoint::Kind::reach &&
                 endpoint.endpoint.address == request_.destination &&
                 (!request_.protocol || !request_.destination_port))
-                return go_on("always reach",
-                             fmt::format("port {} ({}) of this address is in steering.alwaysReach; "
-                                         "this goes on for the others",
-                                         endpoint.endpoint.port, protocol_name(endpoint.protocol)));
+                return go_on(
+                    "always reach",
+                    fmt::format("port {} ({}) of this address is {}; this goes on for the others",
+                                endpoint.endpoint.port, protocol_name(endpoint.protocol),
+                                is_api_server(endpoint) ? "an API server's" : "in steering.alwaysReach"));
         return go_on("always reach", "not in steering.alwaysReach");
+    }
+
+    bool is_api_server(const SteerEndpoint& endpoint) const {
+        return endpoint.protocol == IPPROTO_TCP &&
+               std::any_of(state_.api_servers.begin(), state_.api_servers.end(),
+                           [&](const ApiServer& server) { return server.endpoint == endpoint.endpoint; });
+    }
+
+    const ApiServer* find_api_server() const {
+        if (request_.protocol != IPPROTO_TCP || !request_.destination_port) return nullptr;
+        const Endpoint wanted{request_.destination, *request_.destination_port};
+        for (const ApiServer& server : state_.api_servers)
+            if (server.endpoint == wanted) return &server;
+        return nullptr;
+    }
+
+    // What is sent from a port that others always reach here goes on where it would be dropped.
+    const SteerEndpoint* find_served() const {
+        if (!request_.source || !request_.source_port || !request_.protocol) return nullptr;
+        const Endpoint from{*request_.source, *request_.source_port};
+        for (const auto& endpoint : state_.endpoints)
+            if (endpoint.kind == SteerEndpoint::Kind::serve && endpoint.protocol == *request_.protocol &&
+                endpoint.endpoint == from)
+                return &endpoint;
+        return nullptr;
     }
 
     bool step_prefix() {
@@ -249,6 +286,12 @@ private:
 
     bool fall_back(std::string step, const std::string& cause, const char* setting, Fallback fallback) {
         std::string value = fmt::format("peers.{}: {}", setting, to_string(fallback));
+        const SteerEndpoint* served = fallback == Fallback::drop ? find_served() : nullptr;
+        if (served != nullptr)
+            return decide(Verdict::pass, std::move(step),
+                          fmt::format("{}; {}; but it comes from {}, which others always reach", cause, value,
+                                      served->endpoint.to_string()),
+                          "an answer from what others always reach here");
         return decide(fallback == Fallback::drop ? Verdict::drop : Verdict::pass, std::move(step),
                       fmt::format("{}; {}", cause, value), fmt::format("{}, {}", cause, value));
     }

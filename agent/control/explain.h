@@ -18,6 +18,7 @@ struct ExplainState {
     std::map<Prefix, SteerRoute> routes;
     std::map<PeerId, SteerPeer> peers;
     std::vector<SteerEndpoint> endpoints;
+    std::vector<ApiServer> api_servers;  // those among `endpoints`, and those that are not for a peer is up
     SteerConfig config;
     std::vector<Attachment> attachments;
     std::string interface;                   // wglan0's name

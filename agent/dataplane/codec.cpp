@@ -20,6 +20,7 @@ static_assert(static_cast<int>(PeerState::down) == WGLAN_PEER_DOWN);
 static_assert(static_cast<int>(PeerState::quarantined) == WGLAN_PEER_QUARANTINED);
 static_assert(static_cast<int>(SteerEndpoint::Kind::outer) == WGLAN_ENDPOINT_OUTER);
 static_assert(static_cast<int>(SteerEndpoint::Kind::reach) == WGLAN_ENDPOINT_REACH);
+static_assert(static_cast<int>(SteerEndpoint::Kind::serve) == WGLAN_ENDPOINT_SERVE);
 static_assert(kMaxPeers == WGLAN_MAX_PEERS);
 static_assert(kMaxSteerEndpoints * 2 == WGLAN_MAX_ENDPOINTS);
 static_assert(CloneList::kMost == WGLAN_CLONES);
@@ -82,7 +83,9 @@ std::pair<wglan_endpoint_key, wglan_endpoint_key> encode_endpoint(const SteerEnd
 }
 
 bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint) {
-    if (key.kind != WGLAN_ENDPOINT_OUTER && key.kind != WGLAN_ENDPOINT_REACH) return false;
+    if (key.kind != WGLAN_ENDPOINT_OUTER && key.kind != WGLAN_ENDPOINT_REACH &&
+        key.kind != WGLAN_ENDPOINT_SERVE)
+        return false;
     endpoint.kind = static_cast<SteerEndpoint::Kind>(key.kind);
     endpoint.endpoint = {to_address(key.address), key.port};
     endpoint.protocol = key.protocol;

@@ -47,12 +47,22 @@ struct SteerPeer {
 struct SteerEndpoint {
     enum class Kind : std::uint8_t {
         outer = 1,  // UDP from our listen port to this address and port: a WireGuard packet
-        reach = 2,  // this address, port and protocol: steering.alwaysReach
+        reach = 2,  // this address, port and protocol: steering.alwaysReach, API servers
+        // What is sent *from* this address of ours, port and protocol to a peer that isn't up: the answers of
+        // what others always reach here.
+        serve = 4,
     };
     Kind kind = Kind::outer;
     Endpoint endpoint;
     std::uint8_t protocol = 17;  // IPPROTO_*
     auto operator<=>(const SteerEndpoint&) const = default;
+};
+
+// One of the cluster's API servers, by TCP.
+struct ApiServer {
+    Endpoint endpoint;
+    bool by_tunnel = false;  // the peer behind it is up: it is steered as all else is
+    auto operator<=>(const ApiServer&) const = default;
 };
 
 // Where packets of a peer go besides the endpoint that WireGuard uses. All places are of one family.

@@ -32,9 +32,10 @@ std::string text(const WgPeerChange& change) {
 }
 
 std::string text(const SteerEndpoint& endpoint) {
-    const bool outer = endpoint.kind == SteerEndpoint::Kind::outer;
-    return endpoint.endpoint.to_string() + (endpoint.protocol == 6 ? "/tcp" : "/udp") +
-           (outer ? " (WireGuard)" : " (alwaysReach)");
+    const char* kind = endpoint.kind == SteerEndpoint::Kind::outer   ? " (WireGuard)"
+                       : endpoint.kind == SteerEndpoint::Kind::serve ? " (answers from here)"
+                                                                     : " (always reached)";
+    return endpoint.endpoint.to_string() + (endpoint.protocol == 6 ? "/tcp" : "/udp") + kind;
 }
 
 struct Describe {

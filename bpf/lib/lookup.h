@@ -181,4 +181,10 @@ static __always_inline bool wglan_never_steered(const struct wglan_packet* packe
     return wglan_is_endpoint(packet, WGLAN_ENDPOINT_REACH, port);
 }
 
+/* An answer of what others reach here whether the tunnel works or not. */
+static __always_inline bool wglan_is_served(const struct wglan_packet* packet) {
+    return packet->fragment != WGLAN_LATER_FRAGMENT && packet->source_port &&
+           wglan_in_endpoints(packet->source, packet->protocol, WGLAN_ENDPOINT_SERVE, packet->source_port);
+}
+
 #endif

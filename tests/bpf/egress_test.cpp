@@ -156,6 +156,42 @@ TEST_F(Steer, LetsOuterPacketsPassByPortAndEndpoint) {
     expect_untouched(frame(extended(Bytes{17, 0, 0, 8, 0, 0, 0, 1}, 44)), kNext);
 }
 
+// What others always reach here answers, whether this side thinks that the tunnel works or not.
+TEST_F(Steer, AnswersOfWhatIsAlwaysReachedAreNotDropped) {
+    endpoint(SteerEndpoint::Kind::serve, v4().source + ":6443", 6);
+    Ip answer = v4();
+    answer.protocol = 6;
+    answer.transport = tcp(TcpFlags::ack);
+    answer.transport[0] = 6443 >> 8;
+    answer.transport[1] = 6443 & 0xff;
+    expect_untouched(frame(answer), kRedirect);
+    peer(PeerState::down, Fallback::bypass, Fallback::drop);
+    expect_untouched(frame(answer), kNext);
+    peer(PeerState::unknown, Fallback::drop, Fallback::drop);
+    expect_untouched(frame(answer), kNext);
+    peer(PeerState::quarantined, Fallback::bypass, Fallback::bypass);
+    expect_untouched(frame(answer), kDrop);
+    peer(PeerState::down, Fallback::bypass, Fallback::drop);
+    Ip other = answer;
+    other.transport[1]++;
+    expect_untouched(frame(other), kDrop);
+    other = answer;
+    other.source = "10.9.9.9";
+    expect_untouched(frame(other), kDrop);
+    other = answer;
+    other.transport = udp(6443, 1000);
+    other.protocol = 17;
+    expect_untouched(frame(other), kDrop);
+    // As a destination that entry means nothing.
+    other = v4();
+    other.destination = v4().source;
+    other.protocol = 6;
+    other.transport = tcp(TcpFlags::ack);
+    other.transport[2] = 6443 >> 8;
+    other.transport[3] = 6443 & 0xff;
+    expect_untouched(frame(other), kNext);  // no steered prefix holds it
+}
+
 TEST_F(Steer, AlwaysReachMatchesAddressPortAndProtocol) {
     endpoint(SteerEndpoint::Kind::reach, "10.1.2.3:6443", 6);
     Ip packet = v4();

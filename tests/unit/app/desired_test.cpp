@@ -58,7 +58,8 @@ protected:
                               [this](const Prefix& prefix) {
                                   const auto it = left.find(prefix);
                                   return it == left.end() ? CniShare::none : it->second;
-                              }});
+                              },
+                              api_servers});
     }
 
     Config config;
@@ -72,6 +73,7 @@ protected:
     std::vector<IpAddress> depended_on;
     std::set<Prefix> overridden;
     std::map<Prefix, CniShare> left;
+    std::vector<ApiServer> api_servers;
 };
 
 TEST_F(DesiredTest, OnlyPodPrefixesMayGoDirect) {
@@ -319,6 +321,23 @@ TEST_F(DesiredTest, GuardsEndpointsAndAlwaysReach) {
     EXPECT_TRUE(wanted.steer_endpoints.contains({SteerEndpoint::Kind::reach, at("192.0.2.9:6443"), 6}));
 }
 
+TEST_F(DesiredTest, ApiServersAreReachedUnlessTheirPeerIsUpAndAnswerHere) {
+    using Kind = SteerEndpoint::Kind;
+    api_servers = {{at("192.0.2.1:6443")}, {at("192.0.2.2:6443"), true}, {at("192.0.2.3:6443"), false}};
+    config.steering.always_reach = {{at("[2001:db8::1]:2380"), 6}, {at("[2001:db8::2]:2380"), 6}};
+    const auto endpoints = build().steer_endpoints;
+    EXPECT_TRUE(endpoints.contains({Kind::serve, at("192.0.2.1:6443"), 6})) << "our own";
+    EXPECT_TRUE(endpoints.contains({Kind::serve, at("[2001:db8::1]:2380"), 6}));
+    EXPECT_TRUE(endpoints.contains({Kind::reach, at("192.0.2.3:6443"), 6}));
+    EXPECT_TRUE(endpoints.contains({Kind::reach, at("[2001:db8::2]:2380"), 6}));
+    EXPECT_EQ(endpoints.size(), 5U) << "with the peer's endpoint";
+    // Past the stack nothing looks at ports.
+    handshake();
+    EXPECT_TRUE(build().steer_routes.at(net("10.244.2.0/24")).pods);
+    api_servers.push_back({at("10.244.2.9:6443"), true});
+    EXPECT_FALSE(build().steer_routes.at(net("10.244.2.0/24")).pods);
+}
+
 TEST_F(DesiredTest, NoRouteAndNoSteeringTakesTheTunnelsOwnGround) {
     handshake();
     facts.networks = {net("192.0.2.0/24")};
@@ -426,6 +445,13 @@ TEST(OwnershipJson, SurvivesTheRoundTripAndGarbage) {
     for (const char* bad :
          {"", "[]", "{\"prefixes\":3}", "{\"prefixes\":{\"x\":\"y\",\"10.0.0.0/8\":7}}", "{"})
         EXPECT_EQ(parse_ownership(bad), Ownership{}) << bad;
+    const ClusterMemory cluster{{at("192.0.2.1:6443"), at("[2001:db8::1]:6443")},
+                                {{net("10.244.1.0/24"), net("fd00:244:1::/64")}}};
+    EXPECT_EQ(parse_cluster(ownership_json(ownership, cluster)), cluster);
+    EXPECT_EQ(parse_ownership(ownership_json(ownership, cluster)), ownership);
+    for (const char* bad : {"", "7", "{}", R"({"apiServers":7,"ownPods":"x"})",
+                            R"({"apiServers":[7,"x","127.0.0.1:1","192.0.2.1:0"]})"})
+        EXPECT_EQ(parse_cluster(bad), ClusterMemory{}) << bad;
 }
 
 }  // namespace

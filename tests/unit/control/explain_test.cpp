@@ -103,6 +103,30 @@ const Case kCases[] = {
     {"TcpIsNoOuterPacket", [](auto& r, auto& s) { outer_packet(r, s), r.protocol = IPPROTO_TCP; },
      Verdict::steer, "redirect", "", "wglan0"},
     {"AlwaysReachPasses", reach, Verdict::pass, "always reach", "listed in steering.alwaysReach", "eth0"},
+    {"ApiServerPassesWhileItsPeerIsNotUp",
+     [](auto& r, auto& s) {
+         reach(r, s);
+         set_peer(s, PeerState::down);
+         s.api_servers = {{endpoint("10.244.2.7:6443"), false}};
+     },
+     Verdict::pass, "always reach", "an API server, reached past the tunnel while that is down", "eth0"},
+    {"ApiServerGoesByATunnelThatIsUp",
+     [](auto& r, auto& s) {
+         reach(r, s);
+         s.endpoints.clear();
+         s.api_servers = {{endpoint("10.244.2.7:6443"), true}};
+     },
+     Verdict::steer, "redirect", "", "wglan0"},
+    {"AnswerOfWhatIsAlwaysReachedPasses",
+     [](auto& r, auto& s) {
+         set_peer(s, PeerState::down);
+         s.peers.begin()->second.when_down = Fallback::drop;
+         s.endpoints = {{SteerEndpoint::Kind::serve, endpoint("192.0.2.1:6443"), IPPROTO_TCP}};
+         r.source = address("192.0.2.1");
+         r.source_port = 6443;
+         r.protocol = IPPROTO_TCP;
+     },
+     Verdict::pass, "peer", "an answer from what others always reach here", "eth0"},
     {"OtherPortIsNotAlwaysReach", [](auto& r, auto& s) { reach(r, s), r.destination_port = 443; },
      Verdict::steer, "redirect", "", "wglan0"},
     {"OtherProtocolIsNotAlwaysReach", [](auto& r, auto& s) { reach(r, s), r.protocol = IPPROTO_UDP; },
