@@ -45,6 +45,7 @@ struct KubernetesConfig {
     std::optional<bool> enabled;  // nullopt = auto: in a pod, or where there is a kubeconfig
     std::string kubeconfig;       // "" = the pod's own account
     std::string annotation_prefix = "wglan.dev";
+    bool publish_status = true;  // Events and the Node's condition, where we have the right
     bool operator==(const KubernetesConfig&) const = default;
 };
 

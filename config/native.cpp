@@ -95,6 +95,7 @@ void read_kubernetes(Section& kubernetes, KubernetesConfig& out) {
                     choice<std::optional<bool>>({{"auto", std::nullopt}, {"true", true}, {"false", false}}));
     kubernetes.read("kubeconfig", out.kubeconfig, parse_path);
     kubernetes.read("annotationPrefix", out.annotation_prefix, parse_node_name);
+    kubernetes.read("publishStatus", out.publish_status, choice<bool>({{"auto", true}, {"off", false}}));
 }
 
 void read_service(Section& service, Draft& draft) {

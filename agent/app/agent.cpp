@@ -236,6 +236,7 @@ void Agent::start_sources() {
         return;
     }
     sources_ = std::move(*sources);
+    begin_with_cached_api_servers();
     if (registry_.ownership() == Ownership{}) registry_.restore(sources_->cached_ownership());
     sources_->start([this](SourceUpdate update) { on_source(std::move(update)); });
     // A source that is no longer configured names nobody.
@@ -276,17 +277,14 @@ void Agent::on_source(SourceUpdate update) {
             const std::string id = update.source + " " + update.refused_peer;
             source_refusals_[id] = {update.refused_peer, "record",
                                     update.refused_reason + " (" + update.source + ")"};
+            tell_refusal(update);
             break;
         }
         case SourceUpdate::Kind::own_pods:
-            assigned_pods_ = std::move(update.pod_prefixes);
-            if (pods_are_assigned_ && config_.node.pod_prefixes != assigned_pods_) {
-                std::string all;
-                for (const Prefix& prefix : *assigned_pods_) all += " " + prefix.to_string();
-                spdlog::info("pod prefixes of this node, by its cluster:{}", all.empty() ? " none" : all);
-                config_.node.pod_prefixes = assigned_pods_;
-                facts_dirty_ = true;
-            }
+            take_assigned_pods(std::move(update.pod_prefixes));
+            break;
+        case SourceUpdate::Kind::api_servers:
+            take_api_servers(std::move(update.api_servers), update.api_servers_complete);
             break;
         case SourceUpdate::Kind::own_sequence:
             if (update.sequence >= sequence_) {

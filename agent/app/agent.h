@@ -23,6 +23,7 @@
 #include "agent/app/own_record.h"
 #include "agent/app/pace.h"
 #include "agent/app/packet_monitor.h"
+#include "agent/app/peer_news.h"
 #include "agent/app/reachability.h"
 #include "agent/app/route_health.h"
 #include "agent/app/secrets.h"
@@ -139,6 +140,19 @@ private:
     PeerInput peer_input(const Peer& peer) const;
     std::vector<PeerInput> peer_inputs() const;
 
+    // agent_cluster.cpp: what a cluster's nodes and people need besides
+    void begin_with_cached_api_servers();
+    void take_assigned_pods(std::vector<Prefix> pods);
+    void take_api_servers(std::vector<HostPort> told, bool complete);
+    void find_api_servers();
+    void find_api_server_owners();
+    std::vector<ApiServer> api_servers() const;
+    bool holds_api_server(const Peer& peer) const;
+    void look_at_api_servers();
+    void tell_condition();
+    void tell_peer_changes(const std::vector<PeerChange>& changes);
+    void tell_refusal(const SourceUpdate& update);
+
     // agent_clones.cpp
     void clone_handshakes(const PublicKey* one = nullptr);
     void try_again_later();
@@ -226,6 +240,13 @@ private:
     std::map<Prefix, bool> told_cni_;                   // what the log says of it: left to the CNI
     std::map<int, std::size_t> programs_seen_;          // of others, at devices that need them
     std::vector<IpAddress> depended_on_;                // of the discovery services
+    std::vector<HostPort> api_hosts_;           // as the cluster's source told
+    bool api_hosts_complete_ = false;
+    std::vector<Endpoint> api_cached_, api_addresses_;  // sorted; before this start, and now
+    std::map<IpAddress, PublicKey> api_owners_;         // whose prefixes hold them
+    std::vector<ApiServer> api_in_force_;               // as the programs last heard
+    std::optional<NodeCondition> told_condition_;
+    std::optional<SteadyTime> unready_since_;
     bool pods_are_assigned_ = false;                    // node.podPrefixes: auto
     std::optional<std::vector<Prefix>> assigned_pods_;  // by the cluster
     MergeResult merged_;

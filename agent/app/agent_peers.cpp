@@ -145,6 +145,7 @@ void Agent::note_peer_changes(const std::vector<PublicKey>& changed) {
         return it == merged_.peers.end() ? std::string() : it->name;
     };
     std::size_t logged = 0;
+    std::vector<PeerChange> changes;
     for (const PublicKey& key : changed) {
         const PeerState state = manager_.state(key);
         const auto [known, first] = told_states_.try_emplace(key, PeerState::unknown);
@@ -154,8 +155,10 @@ void Agent::note_peer_changes(const std::vector<PublicKey>& changed) {
         const std::string reason = manager_.status(key).value_or(PeerStatus{}).reason;
         packet_monitor_.tell(
             {name, key, std::string(to_string(before)), std::string(to_string(state)), reason, "state"});
+        changes.push_back({name, before, state, reason});
         if (++logged <= kMostLogged) spdlog::info("{} is {}: {}", name, to_string(state), reason);
     }
+    tell_peer_changes(changes);
     for (const EndpointChange& change : manager_.take_endpoint_changes()) {
         const std::string name = name_of(change.key);
         packet_monitor_.tell({name, change.key, change.before.to_string(), change.after.to_string(),

@@ -169,6 +169,7 @@ std::set<std::string> Agent::names_in_use() const {
         for (const Candidate& candidate : peer.candidates) hosts.insert(candidate.where.host);
     for (const ServiceConfig& service : config_.discovery.services)
         if (const auto url = Url::parse(service.url)) hosts.insert(url->host);
+    for (const HostPort& server : api_hosts_) hosts.insert(server.host);
     return hosts;
 }
 
@@ -196,6 +197,7 @@ void Agent::merge() {
         return true;
     });
     for (const auto& [id, refusal] : source_refusals_) merged_.refused.push_back(refusal);
+    find_api_server_owners();
     std::sort(merged_.refused.begin(), merged_.refused.end());
     for (const Refusal& refusal : merged_.refused)
         if (!std::binary_search(before.begin(), before.end(), refusal))
@@ -265,7 +267,8 @@ Desired Agent::desired(const std::vector<Peer>& peers) {
             return state == nullptr || !state->left ? CniShare::none
                    : state->wider                   ? CniShare::by_wider_route
                                                     : CniShare::by_own_route;
-        }};
+        },
+        api_in_force_};
     return build_desired(input);
 }
 
@@ -289,6 +292,7 @@ void Agent::reconcile() {
     const SteadyTime::duration took = system_clock().now() - since;
     reconcile_times_.observe(std::chrono::duration<double>(took).count());
     if (std::exchange(routes_judged_, false)) route_looks_.took(took);
+    tell_condition();
     remember_later();
 }
 
@@ -302,8 +306,10 @@ bool Agent::reconcile_one() {
     const auto touched = registry_.merge_one(own_claims(), merged_);
     merge_dirty_ = true;  // until this went well
     if (!touched) return false;
+    if (touched->before && holds_api_server(*touched->before)) return false;
     const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
                                    [&](const Peer& p) { return p.public_key == touched->key; });
+    if (holds_api_server(*peer)) return false;
     if (cni_unjudged()) look_at_routes();
     Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
     manager_.set_peer(peer_input(*peer), system_clock().now());
@@ -356,9 +362,12 @@ void Agent::reconcile_all() {
         }
     }
     if (merge_dirty_ || one_put_) merge();
+    find_api_servers();
+    api_in_force_ = api_servers();
     Desired wanted = desired(merged_.peers);
     Plan plan = diff(wanted, observed_);
     if (moves_endpoints(plan) && look_again()) {
+        api_in_force_ = api_servers();
         wanted = desired(merged_.peers);
         plan = diff(wanted, observed_);
         merge_dirty_ = true;  // who is up decides who owns what
@@ -469,7 +478,8 @@ void Agent::remember() {
     }
     const bool complete = knowledge_complete();
     if (complete) std::erase_if(endpoints, [&](const auto& item) { return !keys.contains(item.first); });
-    sources_->remember(registry_.ownership(), std::move(endpoints), complete ? &alive : nullptr);
+    sources_->remember(registry_.ownership(), std::move(endpoints), {api_addresses_, assigned_pods_},
+                       complete ? &alive : nullptr);
 }
 
 }  // namespace wglan

@@ -55,6 +55,7 @@ void Agent::poll() {
         return;
     }
     observe_device(std::move(*device));
+    look_at_api_servers();
     if (!tick_peers()) return;
     merge_dirty_ = true;  // who is up decides who owns what
     mark_dirty();
@@ -66,6 +67,7 @@ void Agent::check_later() {
     check_timer_.async_wait([this](const boost::system::error_code& error) {
         if (error || stopped_) return;
         (void)dataplane_->heartbeat();
+        tell_condition();
         if (!guard_.looked() && first_reconcile_done_) keep_guard(true, false);
         for (const NextHop& hop : route_health_.failed())
             (void)netlink_->probe_neighbour(hop.ifindex, hop.address);

@@ -217,6 +217,7 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     state.routes = std::move(dumped->routes);
     state.peers = std::move(dumped->peers);
     state.endpoints = std::move(dumped->endpoints);
+    state.api_servers = api_in_force_;
     state.config = dumped->config;
     state.attachments = std::move(dumped->attachments);
     state.interface = config_.interface.name;

@@ -97,6 +97,15 @@ void gather(asio::io_context& io, SourceSet& sources, Registry& registry) {
     sources.stop();
 }
 
+// Whether they are reached by the tunnel is a matter of the moment.
+std::vector<ApiServer> api_servers_as_now(const std::vector<Endpoint>& known, const Observed& observed) {
+    std::vector<ApiServer> servers;
+    for (const Endpoint& endpoint : known)
+        servers.push_back({endpoint, observed.interface && !observed.steer_endpoints.contains(
+                                                               {SteerEndpoint::Kind::reach, endpoint, 6})});
+    return servers;
+}
+
 }  // namespace
 
 int run_dry_run(const ConfigInput& input) {
@@ -160,7 +169,8 @@ int run_dry_run(const ConfigInput& input) {
         {config, *facts, identity.public_key, overlay, network, merged.peers, manager, ids,
          [&](const Peer& peer) { return secrets.fingerprint_of(peer).value_or(SecretFingerprint{}); },
          endpoints, own.depended_on, [&](const Prefix& prefix) { return verdicts.faults.contains(prefix); },
-         [&](const Prefix& prefix) { return share_of(config, verdicts, prefix); }});
+         [&](const Prefix& prefix) { return share_of(config, verdicts, prefix); },
+         api_servers_as_now((*sources)->cached_cluster().api_servers, *observed)});
     auto lines = describe(diff(desired, *observed), config.interface.name);
     const auto guarded = peek_guard(config.bpf.pin_path);
     if (!guarded) return exit_status(guarded.error());

@@ -11,6 +11,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/app/ownership_json.h"
+#include "agent/discovery/kubernetes/node_cache.h"
 #include "agent/discovery/kubernetes/node_source.h"
 #include "agent/discovery/record_cache.h"
 #include "agent/discovery/service_source.h"
@@ -120,20 +121,30 @@ public:
 
     Ownership cached_ownership() const override { return cached_ownership_; }
     const std::map<PublicKey, Endpoint>& good_endpoints() const override { return endpoints_; }
+    ClusterMemory cached_cluster() const override { return has_cluster_ ? cluster_ : ClusterMemory{}; }
 
-    void remember(const Ownership& ownership, std::map<PublicKey, Endpoint> endpoints,
+    void tell_condition(const NodeCondition& condition) override {
+        for (auto& entry : entries_) entry.source->tell_condition(condition);
+    }
+    void tell_event(const NodeEvent& event) override {
+        for (auto& entry : entries_) entry.source->tell_event(event);
+    }
+
+    void remember(const Ownership& ownership, std::map<PublicKey, Endpoint> endpoints, ClusterMemory cluster,
                   const std::set<IdentityKey>* alive) override {
         if (!cache_) return;
-        bool changed = !(ownership == ownership_) || endpoints != endpoints_;
+        const bool changed = !(ownership == ownership_) || endpoints != endpoints_ || !(cluster == cluster_);
         if (changed) {
             ownership_ = ownership;
             endpoints_ = std::move(endpoints);
+            cluster_ = std::move(cluster);
         }
         std::vector<IdentityKey> lost;
         std::size_t sequences = 0;
         for (const auto& [identity, seen] : guard_->all()) {
             sequences += seen.sequence;
-            if (alive != nullptr && seen.entry && !alive->contains(identity)) lost.push_back(identity);
+            if (alive != nullptr && (seen.entry || seen.node) && !alive->contains(identity))
+                lost.push_back(identity);
         }
         for (const IdentityKey& identity : lost) guard_->forget(identity);
         if (changed || !lost.empty() || sequences != sequences_) cache_->changed();
@@ -171,11 +182,13 @@ private:
         NodeSourceOptions options;
         options.access = std::move(*access);
         options.annotation_prefix = wanted.annotation_prefix;
+        options.publish_status = wanted.publish_status;
         options.node_name = config.node.name;
         options.socket_mark = config.interface.firewall_mark;
         auto source = make_node_source(context, std::make_shared<const Secret>(identity.seed.clone()),
                                        std::move(options));
         if (!source) return fail_with(source, "discovery.kubernetes");
+        has_cluster_ = true;
         add(std::move(*source));
         return {};
     }
@@ -194,17 +207,22 @@ private:
             cache_.reset();
             return;
         }
+        restore_cached_nodes(*context.keys, *content, system_clock().unix_now(),
+                             context.clock_synchronised());
         for (const std::string& warning : content->warnings) spdlog::warn("cache: {}", warning);
         for (auto& [identity, seen] : content->state.seen) guard_->restore(identity, std::move(seen));
         for (const auto& [key, endpoints] : content->state.endpoints)
             if (!endpoints.empty()) endpoints_[key] = endpoints.front();
         cached_ownership_ = ownership_ = parse_ownership(content->state.extra);
+        cluster_ = parse_cluster(content->state.extra);
         add(make_cache_source(io, std::move(content->records), guard_->tombstones()));
         cache_->provide([this] {
             CacheState state;
             state.seen = guard_->all();
             for (const auto& [key, endpoint] : endpoints_) state.endpoints[key] = {endpoint};
-            state.extra = ownership_json(ownership_);
+            state.make_extra = [ownership = ownership_, cluster = cluster_] {
+                return ownership_json(ownership, cluster);
+            };
             return state;
         });
     }
@@ -214,6 +232,8 @@ private:
     std::vector<Entry> entries_;
     Ownership ownership_, cached_ownership_;
     std::map<PublicKey, Endpoint> endpoints_;
+    ClusterMemory cluster_;
+    bool has_cluster_ = false;  // as a source
     std::size_t sequences_ = 0;
 };
 

@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/app/ownership_json.h"
 #include "agent/app/state_dir.h"
 #include "agent/discovery/source.h"
 #include "agent/registry/registry.h"
@@ -28,14 +29,18 @@ public:
     virtual std::vector<std::string> publishers() const = 0;
     virtual void publish(const Record& record) = 0;
     virtual Task<void> withdraw(std::uint64_t sequence) = 0;
+    virtual void tell_condition(const NodeCondition& condition) = 0;
+    virtual void tell_event(const NodeEvent& event) = 0;
 
     // What the cache kept of the incumbents, and where each peer was last reached.
     virtual Ownership cached_ownership() const = 0;
     virtual const std::map<PublicKey, Endpoint>& good_endpoints() const = 0;
+    // What the cluster said of itself and of this node; nothing where no cluster is a source.
+    virtual ClusterMemory cached_cluster() const = 0;
     // To be written a little later, if anything differs. `alive`: all other identities are forgotten
     // (their sequences are not); nullptr while not all is known.
     virtual void remember(const Ownership& ownership, std::map<PublicKey, Endpoint> endpoints,
-                          const std::set<IdentityKey>* alive) = 0;
+                          ClusterMemory cluster, const std::set<IdentityKey>* alive) = 0;
     // Writes the cache now.
     virtual void flush() = 0;
 };

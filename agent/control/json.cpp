@@ -48,11 +48,18 @@ Json node_json(const NodeView& node) {
 }
 
 Json source_json(const SourceStatus& source) {
-    return {{"name", source.name},
-            {"state", to_string(source.state)},
-            {"records", source.records},
-            {"lastSync", rfc3339(source.last_sync)},
-            {"lastError", source.last_error}};
+    Json json = {{"name", source.name},
+                 {"state", to_string(source.state)},
+                 {"records", source.records},
+                 {"lastSync", rfc3339(source.last_sync)},
+                 {"lastError", source.last_error},
+                 {"lagSeconds", source.lag ? Json(source.lag->count()) : Json()},
+                 {"notes", source.notes}};
+    if (source.agentless) {
+        json["nodesWithoutAgent"] = *source.agentless;
+        json["someWithoutAgent"] = source.agentless_names;
+    }
+    return json;
 }
 
 Json guard_json(const GuardView& guard) {

@@ -151,6 +151,9 @@ std::string metrics_text(const MetricsView& view) {
     out.gauge("wglan_source_up", "1 while the discovery source is synced.");
     for (const auto& source : view.sources)
         out.sample(source.state == SourceState::synced ? 1.0 : 0.0, {{"source", source.name}});
+    out.gauge("wglan_source_lag_seconds", "Time since the discovery source last showed that it lives.");
+    for (const auto& source : view.sources)
+        if (source.lag) out.sample(static_cast<double>(source.lag->count()), {{"source", source.name}});
     out.histogram("wglan_reconcile_duration_seconds", "Time that a reconciliation takes.", view.reconcile);
     out.counter("wglan_reconcile_errors_total", "Reconciliations in which something failed.");
     out.sample(view.reconcile_errors);

@@ -32,7 +32,7 @@ Result<> decode_seen(const Json& root, CacheContent& content) {
         if (!issued) return fail_with(issued, text);
         auto withdrawn = json_read::optional_bool(value, "withdrawn");
         if (!withdrawn) return fail_with(withdrawn, text);
-        content.state.seen[*node] = {*sequence, static_cast<UnixTime>(*issued), *withdrawn, nullptr};
+        content.state.seen[*node] = {*sequence, static_cast<UnixTime>(*issued), *withdrawn, nullptr, nullptr};
     }
     return {};
 }
@@ -84,6 +84,30 @@ Result<> decode_endpoints(const Json& root, CacheContent& content) {
     return {};
 }
 
+// They are JSON objects already, made once for each change.
+void append_nodes(std::string& text, const CacheState& state) {
+    std::map<IdentityKey, const std::string*> nodes;
+    for (const auto& [identity, seen] : state.seen)
+        if (seen.node) nodes[identity] = seen.node.get();
+    if (nodes.empty()) return;
+    text.pop_back();  // the last brace
+    text += ",\"nodes\":[";
+    for (const auto& [identity, node] : nodes) {
+        if (text.back() != '[') text += ',';
+        text += *node;
+    }
+    text += "]}";
+}
+
+Result<> decode_nodes(const Json& root, CacheContent& content) {
+    auto nodes = json_read::optional_array(root, "nodes", SequenceGuard::kMaxIdentities);
+    if (!nodes) return Failure(nodes.error());
+    if (*nodes == nullptr) return {};
+    for (const auto& node : **nodes)
+        content.nodes.push_back(node.dump(-1, ' ', false, Json::error_handler_t::replace));
+    return {};
+}
+
 // Whose cache it is; another cluster's or another token's is of no use.
 Result<> check_owner(const ClusterKeys& keys, const Json& root) {
     auto version = json_read::unsigned_field(root, "version", 1, kMaxSequence);
@@ -123,12 +147,14 @@ Result<std::string> encode_cache(const ClusterKeys& keys, const CacheState& stat
             if (list.size() < kMaxCachedEndpoints) list.push_back(endpoint.to_string());
         root["endpoints"][to_string(key)] = std::move(list);
     }
-    if (!state.extra.empty()) {
-        auto extra = json_read::parse_object(state.extra, kMaxCacheFile);
+    if (const std::string text = state.make_extra ? state.make_extra() : state.extra; !text.empty()) {
+        auto extra = json_read::parse_object(text, kMaxCacheFile);
         if (!extra) return fail_with(extra, "cache: extra state");
         root["extra"] = std::move(*extra);
     }
-    return root.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+    std::string text = root.dump(-1, ' ', false, Json::error_handler_t::replace);
+    append_nodes(text, state);
+    return text + "\n";
 }
 
 Result<CacheContent> decode_cache(const ClusterKeys& keys, std::string_view text, UnixTime now,
@@ -142,6 +168,7 @@ Result<CacheContent> decode_cache(const ClusterKeys& keys, std::string_view text
     if (!records) return Failure(records.error());
     if (*records != nullptr)
         for (const auto& item : **records) decode_record_entry(keys, item, now, clock_synchronised, content);
+    if (auto done = decode_nodes(*root, content); !done) return Failure(done.error());
     if (auto done = decode_endpoints(*root, content); !done) return Failure(done.error());
     auto extra = json_read::optional_object(*root, "extra", kMaxCachedPeers);
     if (!extra) return Failure(extra.error());

@@ -2,6 +2,7 @@
 // The cache file's content as a value, and its JSON. Pure.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <vector>
 
@@ -20,12 +21,15 @@ struct CacheState {
     // Endpoints that worked last, best first, at most kMaxCachedEndpoints a peer.
     std::map<PublicKey, std::vector<Endpoint>> endpoints;
     std::string extra;  // a JSON object of the caller's, as text; "" = none
+    // Makes `extra` where the cache is written, which may be another thread: it takes its time.
+    std::function<std::string()> make_extra = nullptr;
 };
 inline constexpr std::size_t kMaxCachedEndpoints = 8, kMaxCachedPeers = 32768;
 
 struct CacheContent {
     CacheState state;
     std::vector<SourcedRecord> records;  // opened from state.seen; kind cache, source "cache"
+    std::vector<std::string> nodes;      // texts of SequenceGuard::Seen::node, not looked at yet
     std::vector<std::string> warnings;   // entries left out, and why
 };
 

@@ -56,17 +56,21 @@ void RecordCache::Impl::write() {
     if (closed) return;
     dirty = false;
     last_write = system_clock().now();
-    auto text = content();
-    if (!text) return written(on_disk, Failure(text.error()));
-    const auto digest = sha256(as_bytes(*text));
-    if (digest == on_disk) return;
     writing = true;
-    asio::post(pool, [weak = weak_from_this(), file = path, digest, text = std::move(*text), &loop = io] {
-        auto result = write_file_atomic(file, text, 0600);
-        asio::post(loop, [weak, digest, result = std::move(result)] {
-            if (auto self = weak.lock()) self->written(digest, result);
-        });
-    });
+    // Of thousands of records the text alone takes long; the loop has better things to do.
+    auto state = std::make_shared<const CacheState>(provider ? provider() : CacheState{});
+    asio::post(pool,
+               [weak = weak_from_this(), file = path, known = keys, state, before = on_disk, &loop = io] {
+                   Result<> result;
+                   auto digest = before;
+                   if (const auto text = encode_cache(*known, *state); !text)
+                       result = Failure(text.error());
+                   else if (digest = sha256(as_bytes(*text)); digest != before)
+                       result = write_file_atomic(file, *text, 0600);
+                   asio::post(loop, [weak, digest, result = std::move(result)] {
+                       if (auto self = weak.lock()) self->written(digest, result);
+                   });
+               });
 }
 
 void RecordCache::Impl::written(const std::array<std::uint8_t, 32>& digest, const Result<>& result) {

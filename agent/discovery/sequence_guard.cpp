@@ -25,18 +25,21 @@ Result<> SequenceGuard::admit(const NodeEntry& entry) {
     if (knows(entry)) return {};
     if (!seen_.contains(entry.node)) make_room();
     Seen& seen = seen_[entry.node];
-    seen.sequence = entry.envelope.sequence;
+    const auto sequence = std::exchange(seen.sequence, entry.envelope.sequence);
     seen.issued = entry.envelope.issued;
     seen.withdrawn = kind == EnvelopeKind::remove;
+    if (seen.withdrawn || sequence != seen.sequence) seen.node.reset();
     seen.entry = seen.withdrawn ? nullptr : std::make_shared<const NodeEntry>(entry);
     return {};
 }
 
-Result<> SequenceGuard::admit(const IdentityKey& node, std::uint64_t sequence, UnixTime issued) {
+Result<> SequenceGuard::admit(const IdentityKey& node, std::uint64_t sequence, UnixTime issued,
+                              std::shared_ptr<const std::string> text) {
     if (auto done = check(node, sequence, EnvelopeKind::put); !done) return done;
     if (!seen_.contains(node)) make_room();
     Seen& seen = seen_[node];
-    if (sequence > seen.sequence) seen = {sequence, issued, false, nullptr};
+    if (sequence > seen.sequence) seen = {sequence, issued, false, nullptr, nullptr};
+    if (text) seen.node = std::move(text);
     return {};
 }
 
@@ -60,7 +63,10 @@ void SequenceGuard::restore(const IdentityKey& node, Seen seen) {
 }
 
 void SequenceGuard::forget(const IdentityKey& node) {
-    if (const auto it = seen_.find(node); it != seen_.end()) it->second.entry.reset();
+    const auto it = seen_.find(node);
+    if (it == seen_.end()) return;
+    it->second.entry.reset();
+    it->second.node.reset();
 }
 
 std::vector<Tombstone> SequenceGuard::tombstones() const {

@@ -23,6 +23,7 @@ struct SourceUpdate {
         refused,       // something unacceptable came: `refusal` says what and why
         own_sequence,  // our own record was seen with `sequence`: the next one must be above
         own_pods,      // the cluster gave `pod_prefixes` to this node
+        api_servers,   // where the cluster's API servers are: `api_servers`
     };
     Kind kind = Kind::snapshot;
     std::string source;  // status().name
@@ -33,6 +34,21 @@ struct SourceUpdate {
     std::string refused_peer, refused_reason;
     std::uint64_t sequence = 0;
     std::vector<Prefix> pod_prefixes;
+    std::vector<HostPort> api_servers;
+    bool api_servers_complete = false;  // false: there may be others that the source can't tell of yet
+};
+
+// What this node says of itself where the cluster's people look.
+struct NodeCondition {
+    bool ready = false;
+    std::string reason;  // one word in CamelCase
+    std::string message;
+    bool operator==(const NodeCondition&) const = default;
+};
+struct NodeEvent {
+    bool warning = false;
+    std::string reason;  // one word in CamelCase
+    std::string note;
 };
 
 // Our record as it is to be published; the source signs and seals it. The identity seed and the
@@ -51,6 +67,9 @@ public:
     virtual bool publishes() const { return false; }
     // Queues; the source retries for ever until it is stored or a newer one is queued.
     virtual void publish(OwnRecord) {}
+    // Shown where the source has a place for it. Cheap where nothing changed.
+    virtual void tell_condition(const NodeCondition&) {}
+    virtual void tell_event(const NodeEvent&) {}
     // Signed withdrawal of our record with this sequence; bounded by `limit`.
     virtual Task<Result<>> withdraw(std::uint64_t sequence, std::chrono::milliseconds limit);
 };

@@ -66,6 +66,11 @@ struct SourceStatus {
     std::size_t records = 0;
     UnixTime last_sync = 0;  // 0 = never
     std::string last_error;
+    std::optional<Seconds> lag = {};      // since it last showed that it lives; none = not yet, or it needn't
+    std::vector<std::string> notes = {};  // what it has to do without, one phrase each
+    // Kubernetes: Nodes that no agent speaks for, and the names of some.
+    std::optional<std::size_t> agentless = {};
+    std::vector<std::string> agentless_names = {};
 };
 
 }  // namespace wglan

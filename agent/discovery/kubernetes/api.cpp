@@ -21,9 +21,11 @@ std::string hint(unsigned status) {
         case 403:
             return "our user lacks the right: see the ClusterRole in config/kubernetes";
         case 404:
-            return "there is no such Node";
+            return "the API server has no such object";
         case 409:
-            return "the Node was made anew meanwhile";
+            return "the object was changed or made anew meanwhile";
+        case 415:
+            return "the API server doesn't take this kind of patch";
         case 410:
             return "the API server has forgotten that state";
         case 422:
@@ -63,7 +65,11 @@ Result<HttpRequest> KubeApi::request(const char* method, std::string target) con
     request.headers["accept"] = "application/json";
     request.headers["user-agent"] = "wglan-agent";
     const auto bearer = [&](const Secret& token) {
-        request.headers["authorization"] = "Bearer " + std::string(token.text());
+        // In place: the client wipes it once it is sent, and there is no other copy.
+        std::string& value = request.headers["authorization"];
+        value.reserve(token.text().size() + 8);
+        value = "Bearer ";
+        value += token.text();
     };
     if (!access_.token_file.empty()) {
         const auto token = read_secret_file(access_.token_file);
@@ -97,15 +103,33 @@ Task<Result<std::unique_ptr<HttpStream>>> KubeApi::watch(std::string target) con
 }
 
 Task<Result<HttpResponse>> KubeApi::merge_patch(std::string target, std::string json) const {
-    auto made = request("PATCH", std::move(target));
+    co_return co_await send("PATCH", "application/merge-patch+json", std::move(target), std::move(json));
+}
+
+Task<Result<HttpResponse>> KubeApi::strategic_patch(std::string target, std::string json) const {
+    co_return co_await send("PATCH", "application/strategic-merge-patch+json", std::move(target),
+                            std::move(json));
+}
+
+Task<Result<HttpResponse>> KubeApi::post(std::string target, std::string json) const {
+    co_return co_await send("POST", "application/json", std::move(target), std::move(json));
+}
+
+Task<Result<HttpResponse>> KubeApi::send(const char* method, const char* type, std::string target,
+                                         std::string json) const {
+    auto made = request(method, std::move(target));
     if (!made) co_return Failure(made.error());
-    made->headers["content-type"] = "application/merge-patch+json";
+    made->headers["content-type"] = type;
     made->body = std::move(json);
     co_return co_await client_->request(std::move(*made));
 }
 
 Error kube_error(unsigned status, std::string_view body, const char* doing) {
-    const auto said = status_message(body), more = hint(status);
+    const auto said = status_message(body);
+    // Rights are there then, but a policy or a webhook of the cluster says no: only its text tells why.
+    const bool admission = status >= 400 && (said.find("denied request") != std::string::npos ||
+                                             said.find("denied the request") != std::string::npos);
+    const auto more = admission ? "an admission policy of the cluster denies it" : hint(status);
     auto text = fmt::format("{}: answer {}", doing, status);
     if (!more.empty()) text += ": " + more;
     if (!said.empty()) text += " (" + said + ")";
@@ -114,8 +138,12 @@ Error kube_error(unsigned status, std::string_view body, const char* doing) {
 }
 
 std::optional<Milliseconds> retry_after(const HttpResponse& response, Milliseconds most) {
-    const auto it = response.headers.find("retry-after");
-    if (it == response.headers.end()) return std::nullopt;
+    return retry_after(response.headers, most);
+}
+
+std::optional<Milliseconds> retry_after(const HttpHeaders& headers, Milliseconds most) {
+    const auto it = headers.find("retry-after");
+    if (it == headers.end()) return std::nullopt;
     const std::string& text = it->second;
     unsigned seconds = 0;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);

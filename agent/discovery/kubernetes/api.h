@@ -18,6 +18,8 @@ struct KubeTimes {
     Milliseconds silence{90'000};
     Milliseconds backoff_first{500}, backoff_most{30'000};
     Milliseconds most_retry_after{300'000};  // a server that asks for more is not believed
+    // Between tries of what was forbidden or found invalid.
+    Milliseconds denied_first{5000}, denied_most{300'000};
 };
 
 class KubeApi {
@@ -32,9 +34,13 @@ public:
     Task<Result<HttpResponse>> get(std::string target) const;
     Task<Result<std::unique_ptr<HttpStream>>> watch(std::string target) const;
     Task<Result<HttpResponse>> merge_patch(std::string target, std::string json) const;
+    Task<Result<HttpResponse>> strategic_patch(std::string target, std::string json) const;
+    Task<Result<HttpResponse>> post(std::string target, std::string json) const;
 
 private:
     Result<HttpRequest> request(const char* method, std::string target) const;
+    Task<Result<HttpResponse>> send(const char* method, const char* type, std::string target,
+                                    std::string json) const;
 
     KubeAccess access_;
     std::shared_ptr<HttpClient> client_;
@@ -43,6 +49,7 @@ private:
 // What an answer other than 2xx means for whoever runs the agent. `doing`: "list Nodes".
 Error kube_error(unsigned status, std::string_view body, const char* doing);
 // RFC 9110 section 10.2.3, in seconds; nullopt: there is none, or it is a date.
+std::optional<Milliseconds> retry_after(const HttpHeaders& headers, Milliseconds most);
 std::optional<Milliseconds> retry_after(const HttpResponse& response, Milliseconds most);
 std::string percent_encode(std::string_view text);
 

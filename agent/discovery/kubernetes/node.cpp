@@ -6,67 +6,19 @@
 #include <fmt/format.h>
 
 #include "agent/base/text.h"
-#include "agent/discovery/json_read.h"
+#include "agent/discovery/kubernetes/api_json.h"
 #include "agent/discovery/record_codec.h"
 
 namespace wglan {
 namespace {
 
-using json_read::Json;
+using namespace api_json;
 
 constexpr std::size_t kMaxItems = 10'000;  // of one page
-constexpr std::size_t kMaxText = 1024;     // resourceVersion, continue token, uid
 constexpr std::size_t kMaxCidrs = 16, kMaxAddresses = 64;
 constexpr std::size_t kMaxAnnotation = 256U << 10;  // Kubernetes: all of an object's together
 constexpr std::size_t kMaxOwnAnnotations = 32;
-constexpr std::size_t kMaxMessage = 300;
-
-// The bulk of a Node: never looked at, so never kept.
-bool is_bulk(std::string_view key) { return key == "managedFields" || key == "images"; }
-
-Result<Json> parse(std::string_view text, std::size_t limit) {
-    if (text.size() > limit)
-        return fail(ErrorKind::invalid,
-                    fmt::format("JSON of {} bytes, at most {} are accepted", text.size(), limit));
-    if (json_read::too_deep(text)) return fail(ErrorKind::invalid, "JSON nested too deep");
-    const auto keep = [](int, Json::parse_event_t event, const Json& value) {
-        return event != Json::parse_event_t::key || !is_bulk(value.get_ref<const std::string&>());
-    };
-    Json value = Json::parse(text, keep, false);
-    if (value.is_discarded()) return fail(ErrorKind::invalid, "not JSON");
-    if (!value.is_object()) return fail(ErrorKind::invalid, "not a JSON object");
-    return value;
-}
-
-const Json& empty() {
-    static const Json kEmpty = Json::object();
-    return kEmpty;
-}
-
-// The object under this name; an empty one where there is none. The API writes null for empty ones.
-Result<const Json*> part(const Json& object, const char* field) {
-    const Json* value = json_read::find(object, field);
-    if (value == nullptr || value->is_null()) return &empty();
-    if (!value->is_object()) return fail(ErrorKind::invalid, fmt::format("\"{}\": must be an object", field));
-    return value;
-}
-
-Result<std::string> text_in(const Json& object, const char* field) {
-    auto text = json_read::optional_string(object, field, kMaxText);
-    if (!text) return Failure(text.error());
-    return text->value_or("");
-}
-
-template <class Each>
-Result<> each_in(const Json& object, const char* field, std::size_t most, Each each) {
-    const Json* found = json_read::find(object, field);
-    if (found == nullptr || found->is_null()) return {};
-    auto array = json_read::optional_array(object, field, most);
-    if (!array) return Failure(array.error());
-    for (const Json& item : **array)
-        if (auto done = each(item); !done) return done;
-    return {};
-}
+constexpr std::size_t kMaxConditions = 256;
 
 Result<> read_cidrs(const Json& spec, KubeNode& node) {
     const auto add = [&](const Json& item) -> Result<> {
@@ -93,6 +45,21 @@ Result<> read_addresses(const Json& status, KubeNode& node) {
         const auto address = IpAddress::parse(*text);
         if (address && std::ranges::find(node.addresses, *address) == node.addresses.end())
             node.addresses.push_back(*address);
+        return {};
+    });
+}
+
+Result<> read_condition(const Json& status, KubeNode& node) {
+    return each_in(status, "conditions", kMaxConditions, [&](const Json& item) -> Result<> {
+        if (!item.is_object()) return fail(ErrorKind::invalid, "\"conditions\": must hold objects");
+        // Everybody else's may look as they like.
+        const auto type = text_in(item, "type");
+        if (!type || *type != kReadyCondition) return {};
+        const auto state = text_in(item, "status"), reason = text_in(item, "reason"),
+                   since = text_in(item, "lastTransitionTime");
+        auto message = json_read::optional_string(item, "message", kMaxAnnotation);
+        if (state && reason && since && message)
+            node.condition = KubeCondition{*state, *reason, message->value_or(""), *since};
         return {};
     });
 }
@@ -146,27 +113,10 @@ Result<KubeNode> read_node(const Json& object, std::string_view prefix) {
     node.resource_version = std::move(*version);
     if (auto read = read_cidrs(**spec, node); !read) return in_node(read);
     if (auto read = read_addresses(**status, node); !read) return in_node(read);
+    if (auto read = read_condition(**status, node); !read) return in_node(read);
     if (auto read = read_labels(**metadata, node); !read) return in_node(read);
     if (auto read = read_annotations(**metadata, prefix, node); !read) return in_node(read);
     return node;
-}
-
-Result<> expect_kind(const Json& object, std::string_view wanted) {
-    const auto kind = text_in(object, "kind");
-    if (!kind) return Failure(kind.error());
-    if (*kind == wanted) return {};
-    return fail(ErrorKind::protocol, fmt::format("the API sent {} where a {} was due", quote(*kind), wanted));
-}
-
-std::string message_of(const Json& status) {
-    const auto message = json_read::find(status, "message");
-    if (message == nullptr || !message->is_string()) return {};
-    return quote(message->get_ref<const std::string&>(), kMaxMessage);
-}
-
-unsigned code_of(const Json& status) {
-    const auto code = json_read::unsigned_field(status, "code", 0, 999);
-    return code ? static_cast<unsigned>(*code) : 0;
 }
 
 }  // namespace

@@ -15,6 +15,16 @@ namespace wglan {
 
 using Annotations = std::map<std::string, std::string>;  // without the prefix and its slash
 
+inline constexpr std::string_view kReadyCondition = "WglanReady";
+
+// Ours, as it stands on a Node.
+struct KubeCondition {
+    std::string status;  // "True", "False" ...
+    std::string reason, message;
+    std::string since;  // lastTransitionTime
+    bool operator==(const KubeCondition&) const = default;
+};
+
 struct KubeNode {
     std::string name;              // lower case, RFC 1123
     std::string uid;               // another one under the same name is another node
@@ -23,6 +33,7 @@ struct KubeNode {
     std::vector<IpAddress> addresses;  // InternalIP and ExternalIP, in the API's order
     std::map<std::string, std::string> labels;
     Annotations annotations;  // ours
+    std::optional<KubeCondition> condition;
     bool operator==(const KubeNode&) const = default;
 };
 

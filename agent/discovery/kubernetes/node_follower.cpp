@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/kubernetes/node_follower.h"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
@@ -9,11 +10,15 @@
 #include "agent/base/log.h"
 
 namespace wglan {
+
+using namespace asio::experimental::awaitable_operators;
+
 namespace {
 
 constexpr std::size_t kPage = 250;  // Nodes: some 700 KB of text
 // Nodes judged in one go (two checks of signatures each) before others get their turn.
 constexpr std::size_t kBatch = 32;
+constexpr std::size_t kNamed = 10;  // Nodes without an agent
 
 }  // namespace
 
@@ -53,6 +58,12 @@ void NodeFollower::stop() {
 SourceStatus NodeFollower::status() const {
     auto status = status_;
     status.records = view_.size();
+    if (alive_at_) status.lag = std::chrono::duration_cast<Seconds>(context_.clock->now() - *alive_at_);
+    if (status_.last_sync == 0) return status;
+    const auto& agentless = view_.agentless();
+    status.agentless = agentless.size();
+    for (auto it = agentless.begin(); it != agentless.end() && status.agentless_names.size() < kNamed; ++it)
+        status.agentless_names.push_back(*it);
     return status;
 }
 
@@ -70,7 +81,9 @@ Task<NodeFollower::Ended> NodeFollower::follow() {
     if (status != 200) {
         std::string body;
         if (auto line = co_await (*opened)->read_line(times_.request_timeout)) body = std::move(*line);
-        co_return Ended{kube_error(status, body, "watch Nodes"), SourceState::degraded};
+        Ended ended{kube_error(status, body, "watch Nodes"), SourceState::degraded};
+        ended.wait = retry_after((*opened)->headers(), times_.most_retry_after);
+        co_return ended;
     }
     synced();
     co_return co_await read_events(std::move(*opened));
@@ -88,7 +101,7 @@ NodeFollower::Ended NodeFollower::forgotten(Error error) {
     return ended;
 }
 
-Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(const std::string& next) {
+Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(std::string next) {
     auto target = fmt::format("/api/v1/nodes?limit={}", kPage);
     if (!next.empty()) target += "&continue=" + percent_encode(next);
     auto response = co_await api_->get(std::move(target));
@@ -103,29 +116,42 @@ Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(const s
     co_return std::move(*parsed);
 }
 
+Task<void> NodeFollower::judge(std::vector<KubeNode> nodes) {
+    for (std::size_t i = 0; i < nodes.size() && !stopped_; ++i) {
+        view_.add_listed(nodes[i]);
+        if (i % kBatch == kBatch - 1) co_await asio::post(*context_.io, asio::use_awaitable);
+    }
+}
+
+// The server makes the next page while this one's signatures are checked.
 Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
     view_.begin_list();
-    std::string next, version;
-    do {
-        auto got = co_await page(next);
+    std::string version;
+    auto got = co_await page("");
+    for (;;) {
         if (!got) co_return std::move(got.error());
+        if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
         for (const auto& reason : got->refused) view_.add_refused(reason);
-        for (std::size_t i = 0; i < got->nodes.size(); ++i) {
-            view_.add_listed(got->nodes[i]);
-            if (i % kBatch == kBatch - 1) co_await asio::post(*context_.io, asio::use_awaitable);
-            if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
+        version = std::move(got->resource_version);
+        const std::string next = std::move(got->next);
+        auto nodes = std::move(got->nodes);
+        if (next.empty()) {
+            co_await judge(std::move(nodes));
+            break;
         }
-        if (!got->next.empty() && got->next == next)
+        got = co_await (page(next) && judge(std::move(nodes)));
+        if (got && got->next == next)
             co_return Ended{Error(ErrorKind::protocol, "list Nodes: the same page again"),
                             SourceState::degraded};
-        next = std::move(got->next);
-        version = std::move(got->resource_version);
-    } while (!next.empty());
+    }
+    if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
     version_ = std::move(version);
     fresh_ = true;
     OwnNode own;
     auto updates = view_.end_list(own);
-    status_.last_sync = context_.clock->unix_now();
+    spdlog::info("{}: listed, {} Nodes with an agent and {} without", status_.name, view_.size(),
+                 view_.agentless().size());
+    heard();
     if (!deliver(std::move(updates), own)) co_return Ended{Error(ErrorKind::io, "stopped")};
     co_return std::nullopt;
 }
@@ -162,7 +188,7 @@ Task<NodeFollower::Ended> NodeFollower::read_events(std::unique_ptr<HttpStream> 
         read_any = true;
         fresh_ = false;
         version_ = event->resource_version;
-        status_.last_sync = context_.clock->unix_now();
+        heard();
         OwnNode own;
         auto updates = view_.apply(*event, own);
         if (!deliver(std::move(updates), own)) co_return Ended{Error(ErrorKind::io, "stopped")};
@@ -177,6 +203,11 @@ bool NodeFollower::deliver(std::vector<SourceUpdate> updates, const OwnNode& own
     }
     if (!stopped_ && own.known) see_(own);
     return !stopped_;
+}
+
+void NodeFollower::heard() {
+    status_.last_sync = context_.clock->unix_now();
+    alive_at_ = context_.clock->now();
 }
 
 void NodeFollower::synced() {

@@ -34,10 +34,12 @@ private:
 
     Task<Ended> follow();
     Task<std::optional<Ended>> list();
-    Task<tl::expected<KubeNodeList, Ended>> page(const std::string& next);
+    Task<tl::expected<KubeNodeList, Ended>> page(std::string next);
+    Task<void> judge(std::vector<KubeNode> nodes);
     Task<Ended> read_events(std::unique_ptr<HttpStream> stream);
     Ended forgotten(Error error);
     bool deliver(std::vector<SourceUpdate> updates, const OwnNode& own);
+    void heard();
     void synced();
     void failed(const Ended& ended);
 
@@ -49,6 +51,7 @@ private:
     asio::steady_timer timer_;
     NodeView view_;
     SourceStatus status_;
+    std::optional<SteadyTime> alive_at_;  // when the API last told something, a bookmark at least
     Emit emit_;
     See see_;
     HttpStream* stream_ = nullptr;  // the one that is being read

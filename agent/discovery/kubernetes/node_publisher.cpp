@@ -40,6 +40,7 @@ NodePublisher::NodePublisher(const SourceContext& context, const KubeTimes& time
       prefix_(std::move(prefix)),
       own_name_(std::move(own_name)),
       backoff_(times.backoff_first, times.backoff_most, context_.random),
+      denied_(times.denied_first, times.denied_most, context_.random),
       timer_(*context_.io) {}
 
 Task<void> NodePublisher::run() {
@@ -72,6 +73,7 @@ std::optional<SourceUpdate> NodePublisher::saw(const OwnNode& own) {
     node_ = own.node;
     if (another) {
         backoff_.reset();
+        denied_.reset();
         not_before_ = last_patch_ + kMinInterval;
     }
     if (!node_) set_error(fmt::format("there is no Node {}: is node.name the Node's?", own_name_));
@@ -118,6 +120,10 @@ Task<void> NodePublisher::patch_once() {
     } else if (response->status < 200 || response->status >= 300) {
         why = kube_error(response->status, response->body, "patch our Node").message();
         wait = retry_after(*response, times_.most_retry_after);
+        // What is forbidden, or denied by a policy, is so for more than a moment: with all nodes at it a
+        // short pause would be a storm.
+        if (response->status == 403 || response->status == 422)
+            wait = std::max<Milliseconds>(denied_.next(), wait.value_or(Milliseconds{0}));
         // The watch will show what is there now.
         if (response->status == 404 || response->status == 409) node_.reset();
     } else if (auto node = parse_node(response->body, prefix_); !node) {
@@ -125,6 +131,7 @@ Task<void> NodePublisher::patch_once() {
     } else {
         node_ = std::move(*node);
         backoff_.reset();
+        denied_.reset();
         set_error({});
         co_return;
     }

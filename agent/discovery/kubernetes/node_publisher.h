@@ -44,7 +44,7 @@ private:
     std::shared_ptr<const KubeApi> api_;
     std::shared_ptr<const Secret> seed_;
     std::string source_, prefix_, own_name_;
-    Backoff backoff_;
+    Backoff backoff_, denied_;
     asio::steady_timer timer_;
     std::optional<Record> record_;  // to be there
     std::optional<KubeNode> node_;  // as last seen; none = unknown, or there is no such Node

@@ -1,11 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/kubernetes/node_source.h"
 
+#include <boost/asio/experimental/awaitable_operators.hpp>
+
+#include "agent/discovery/kubernetes/api_server_follower.h"
 #include "agent/discovery/kubernetes/node_follower.h"
 #include "agent/discovery/kubernetes/node_publisher.h"
+#include "agent/discovery/kubernetes/node_reporter.h"
 #include "agent/discovery/source_tasks.h"
 
 namespace wglan {
+
+using namespace asio::experimental::awaitable_operators;
+
 namespace {
 
 constexpr const char* kName = "kubernetes";
@@ -16,7 +23,26 @@ struct Shared final : SourceTasks {
         : SourceTasks(*context.io, kName),
           publisher(context, options.times, api, std::move(seed), kName, options.annotation_prefix,
                     options.node_name),
-          follower(context, options.times, api, kName, options.annotation_prefix, options.node_name) {}
+          follower(context, options.times, api, kName, options.annotation_prefix, options.node_name),
+          servers(context, options.times, api, kName),
+          server({options.access.server.host, options.access.server.port}) {
+        if (options.publish_status)
+            reporter.emplace(context, options.times, api, kName, options.annotation_prefix,
+                             options.node_name);
+    }
+
+    // The one that we were given is one of them, or leads to them.
+    void tell_servers(const std::vector<Endpoint>* all) {
+        SourceUpdate update;
+        update.kind = SourceUpdate::Kind::api_servers;
+        update.source = kName;
+        update.api_servers.push_back(server);
+        update.api_servers_complete = all != nullptr;
+        if (all != nullptr)
+            for (const Endpoint& endpoint : *all)
+                update.api_servers.push_back({endpoint.address.to_string(), endpoint.port});
+        tell(std::move(update));
+    }
 
     // A Node that is gone had its pods; that it will have others is told when it is there.
     void tell_pods(const OwnNode& own) {
@@ -31,7 +57,11 @@ struct Shared final : SourceTasks {
 
     NodePublisher publisher;
     NodeFollower follower;
+    ApiServerFollower servers;
+    std::optional<NodeReporter> reporter;
+    HostPort server;
     std::optional<std::vector<Prefix>> told_pods;
+    asio::cancellation_signal cancel_servers, cancel_reporter;
 };
 
 class NodeSource final : public Source {
@@ -46,8 +76,13 @@ public:
         auto tell = [raw = self.get()](SourceUpdate update) { raw->tell(std::move(update)); };
         auto see = [raw = self.get()](const OwnNode& own) {
             raw->tell_pods(own);
+            if (raw->reporter) raw->reporter->saw(own);
             if (auto news = raw->publisher.saw(own)) raw->tell(std::move(*news));
         };
+        auto found = [raw = self.get()](const std::vector<Endpoint>& all) { raw->tell_servers(&all); };
+        asio::post(self->io, [self] { self->tell_servers(nullptr); });
+        self->spawn([self, found] { return self->servers.run(found); }, self->cancel_servers);
+        if (self->reporter) self->spawn([self] { return self->reporter->run(); }, self->cancel_reporter);
         self->spawn([self] { return self->publisher.run(); }, self->cancel_publisher);
         self->spawn([self, tell, see] { return self->follower.run(tell, see); }, self->cancel_follower);
     }
@@ -57,11 +92,25 @@ public:
         shared_->stopped = true;
         shared_->publisher.stop();
         shared_->follower.stop();
+        shared_->servers.stop();
+        if (shared_->reporter) shared_->reporter->stop();
+        shared_->cancel_servers.emit(asio::cancellation_type::terminal);
+        shared_->cancel_reporter.emit(asio::cancellation_type::terminal);
         shared_->cancel();
     }
 
     SourceStatus status() const override {
-        return SourceTasks::whole(shared_->follower.status(), shared_->publisher.error());
+        auto status = SourceTasks::whole(shared_->follower.status(), shared_->publisher.error());
+        if (shared_->reporter) status.notes = shared_->reporter->notes();
+        if (!shared_->servers.note().empty()) status.notes.push_back(shared_->servers.note());
+        return status;
+    }
+
+    void tell_condition(const NodeCondition& condition) override {
+        if (shared_->reporter) shared_->reporter->tell(condition);
+    }
+    void tell_event(const NodeEvent& event) override {
+        if (shared_->reporter) shared_->reporter->tell(event);
     }
 
     bool publishes() const override { return true; }
@@ -74,7 +123,10 @@ public:
 
 private:
     static Task<Result<>> withdraw_with(std::shared_ptr<Shared> shared, Milliseconds limit) {
-        co_return co_await shared->publisher.withdraw(limit);
+        auto done = co_await shared->publisher.withdraw(limit);
+        if (!done || !shared->reporter) co_return done;
+        (void)co_await (shared->reporter->withdraw() || sleep_for(limit));
+        co_return done;
     }
 
     std::shared_ptr<Shared> shared_;

@@ -12,6 +12,7 @@ struct NodeSourceOptions {
     std::string annotation_prefix = "wglan.dev";
     std::string node_name;
     std::uint32_t socket_mark = 0;  // SO_MARK of its connections: steering lets them pass
+    bool publish_status = true;     // Events and the Node's condition, where there are rights for them
     KubeTimes times;
 };
 

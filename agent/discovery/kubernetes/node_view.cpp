@@ -3,6 +3,8 @@
 
 #include <fmt/format.h>
 
+#include "agent/discovery/kubernetes/node_cache.h"
+
 namespace wglan {
 
 NodeView::NodeView(SourceContext context, std::string source, std::string own_name)
@@ -10,6 +12,7 @@ NodeView::NodeView(SourceContext context, std::string source, std::string own_na
 
 void NodeView::begin_list() {
     listed_.clear();
+    listed_agentless_.clear();
     list_updates_.clear();
     list_records_.clear();
     list_own_ = {.known = true, .node = std::nullopt};
@@ -22,7 +25,9 @@ void NodeView::add_listed(const KubeNode& node) {
     }
     auto record = judge(node);
     if (!record) {
-        if (record.error().kind() != ErrorKind::not_found)
+        if (record.error().kind() == ErrorKind::not_found)
+            listed_agentless_.insert(node.name);
+        else
             refuse(node.name, record.error().message(), list_updates_);
         return;
     }
@@ -38,6 +43,7 @@ std::vector<SourceUpdate> NodeView::end_list(OwnNode& own) {
     snapshot.records = std::move(list_records_);
     updates.push_back(std::move(snapshot));
     known_ = std::move(listed_);
+    agentless_ = std::move(listed_agentless_);
     own = std::move(list_own_);
     return updates;
 }
@@ -52,6 +58,7 @@ std::vector<SourceUpdate> NodeView::apply(const KubeEvent& event, OwnNode& own) 
         else
             refuse(own_name_, event.refused, updates);
     } else if (gone) {
+        agentless_.erase(event.node.name);
         remove(event.node.name, updates);
     } else if (!event.refused.empty()) {
         refuse(event.node.name, event.refused, updates);
@@ -67,12 +74,15 @@ void NodeView::put(const KubeNode& node, std::vector<SourceUpdate>& updates) {
     const auto it = known_.find(node.name);
     if (it != known_.end() && it->second.digest == digest) return;
     auto record = judge(node);
+    agentless_.erase(node.name);
     if (!record) {
         // Without annotations no agent speaks for it; spoilt ones are no reason to forget what it said.
-        if (record.error().kind() == ErrorKind::not_found)
+        if (record.error().kind() == ErrorKind::not_found) {
+            agentless_.insert(node.name);
             remove(node.name, updates);
-        else
+        } else {
             refuse(node.name, record.error().message(), updates);
+        }
         return;
     }
     const auto identity = record->record.identity;
@@ -103,7 +113,9 @@ Result<SourcedRecord> NodeView::judge(const KubeNode& node) const {
             check_freshness(record->issued, context_.clock->unix_now(), context_.clock_synchronised());
         !fresh)
         return Failure(fresh.error());
-    if (auto admitted = context_.guard->admit(record->identity, record->sequence, record->issued); !admitted)
+    auto text = std::make_shared<const std::string>(cached_node(*context_.keys, node));
+    if (auto admitted = context_.guard->admit(record->identity, record->sequence, record->issued, text);
+        !admitted)
         return Failure(admitted.error());
     SourcedRecord out;
     out.record = std::move(*record);

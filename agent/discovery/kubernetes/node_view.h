@@ -4,6 +4,7 @@
 
 #include <array>
 #include <map>
+#include <set>
 
 #include "agent/discovery/kubernetes/node_annotations.h"
 #include "agent/discovery/refusals.h"
@@ -32,6 +33,8 @@ public:
     std::vector<SourceUpdate> apply(const KubeEvent& event, OwnNode& own);
 
     std::size_t size() const { return known_.size(); }
+    // Names of Nodes without our annotations.
+    const std::set<std::string>& agentless() const { return agentless_; }
 
 private:
     using Digest = std::array<std::uint8_t, 32>;
@@ -51,9 +54,11 @@ private:
     SourceContext context_;
     std::string source_, own_name_;
     KnownNodes known_;
+    std::set<std::string> agentless_;
     Refusals refusals_;
     // The list being built.
     KnownNodes listed_;
+    std::set<std::string> listed_agentless_;
     std::vector<SourceUpdate> list_updates_;
     std::vector<SourcedRecord> list_records_;
     OwnNode list_own_;

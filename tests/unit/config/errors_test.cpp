@@ -198,6 +198,8 @@ TEST_F(ConfigErrors, ValuesThatBreakARule) {
          {"c.yaml:1: control.socket: too long for a socket; accepted: a path of at most 107 bytes"}},
         {"bpf: {pinPath: here}", {"c.yaml:1: bpf.pinPath: \"here\" is not one; accepted: an absolute path"}},
         {"agent: {onExit: die}", {"c.yaml:1: agent.onExit: \"die\" is not one; accepted: keep, cleanup"}},
+        {"discovery: {kubernetes: {publishStatus: on}}",
+         {"c.yaml:1: discovery.kubernetes.publishStatus: \"on\" is not one; accepted: auto, off"}},
         {"discovery: {kubernetes: {enabled: perhaps}}",
          {"c.yaml:1: discovery.kubernetes.enabled: \"perhaps\" is not one; accepted: auto, true, false"}},
     });

@@ -239,7 +239,7 @@ TEST_F(Native, JsonIsRead) {
 
 TEST_F(Native, WhatThisVersionLacksIsAcceptedAtItsDefault) {
     good(R"(
-discovery: {kubernetes: {enabled: auto, annotationPrefix: wglan.dev}}
+discovery: {kubernetes: {enabled: auto, annotationPrefix: wglan.dev, publishStatus: auto}}
 steering: {pods: always, podDatapath: host, routes: auto, podInterfaces: auto}
 policy: {default: allow, rules: []}
 )");

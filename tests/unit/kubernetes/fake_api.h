@@ -32,6 +32,12 @@ public:
         std::string token = "secret";
         std::size_t page = 1000;  // at most so many items, whatever is asked for
         bool may_patch = true;
+        // What an agent can do without: 403 as long as they are empty, or not allowed.
+        json slice;  // the `kubernetes` EndpointSlice
+        bool may_tell = false;
+        std::size_t slice_requests = 0;
+        std::vector<std::pair<std::string, json>> told;  // "POST events", "PATCH events/NAME", "PATCH status"
+        std::deque<unsigned> told_status;
         // Answers in the place of the right ones; 0 = the right one.
         std::deque<unsigned> list_status, watch_status, patch_status;
         std::string retry_after;
@@ -64,6 +70,15 @@ public:
             auto node = nodes.extract(name).mapped();
             node["metadata"]["resourceVersion"] = std::to_string(++revision);
             event("DELETED", node);
+        }
+        void put_slice(const std::vector<std::string>& addresses) {
+            json endpoints = json::array();
+            for (const auto& address : addresses) endpoints.push_back({{"addresses", {address}}});
+            slice = {{"metadata", {{"name", "kubernetes"}, {"resourceVersion", std::to_string(++revision)}}},
+                     {"addressType", "IPv4"},
+                     {"endpoints", endpoints},
+                     {"ports", {{{"name", "https"}, {"port", 6443}, {"protocol", "TCP"}}}}};
+            wake();
         }
         void bookmark() {
             event("BOOKMARK",
@@ -125,6 +140,11 @@ private:
         const auto authorization = request.headers.find("authorization");
         if (authorization == request.headers.end()) co_return refuse(state, 403, "anonymous");
         if (authorization->second != "Bearer " + state->token) co_return refuse(state, 401, "Unauthorized");
+        if (request.path().find("/endpointslices") != std::string::npos)
+            co_return co_await slices(state, request, writer);
+        if (request.method == "POST" || request.path().ends_with("/status") ||
+            request.path().find("/events/") != std::string::npos)
+            co_return take_news(state, request);
         if (request.method == "PATCH") co_return patch(state, request);
         if (request.query("watch") == "true") co_return co_await watch(state, request, writer);
         co_return list(state, request);
@@ -199,6 +219,72 @@ private:
             state->waiting.erase(&timer);
         }
         co_return std::nullopt;
+    }
+
+    static std::string slice_line(const json& slice) {
+        return json{{"type", "MODIFIED"}, {"object", slice}}.dump() + "\n";
+    }
+
+    static HttpResponse slice_list(const State& state) {
+        return say(200, {{"kind", "EndpointSliceList"},
+                         {"metadata", {{"resourceVersion", std::to_string(state.revision)}}},
+                         {"items", json::array({state.slice})}});
+    }
+
+    static Task<Answer> slices(std::shared_ptr<State> state, HttpRequest request, HttpWriter& writer) {
+        ++state->slice_requests;
+        if (state->slice.is_null()) co_return refuse(state, 403, "endpointslices is forbidden");
+        if (request.query("fieldSelector") != "metadata.name=kubernetes")
+            co_return refuse(state, 403, "endpointslices is forbidden but for one name");
+        if (request.query("watch") != "true") co_return slice_list(*state);
+        HttpResponse head;
+        co_await writer.start(std::move(head));
+        writer.on_close([state] { state->wake(); });
+        auto at = std::stoull(request.query("resourceVersion").value_or("0"));
+        while (writer.open()) {
+            const auto revision = std::stoull(state->slice["metadata"]["resourceVersion"].get<std::string>());
+            if (revision > at) {
+                at = revision;
+                const std::string line = slice_line(state->slice);
+                co_await writer.write(line);
+            }
+            asio::steady_timer timer(state->io, Seconds{5});
+            state->waiting.insert(&timer);
+            boost::system::error_code ignored;
+            co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+            state->waiting.erase(&timer);
+        }
+        co_return std::nullopt;
+    }
+
+    // Events, and conditions by a strategic merge patch.
+    static HttpResponse take_news(const std::shared_ptr<State>& state, const HttpRequest& request) {
+        const bool status = request.path().ends_with("/status");
+        const auto name = request.path().substr(request.path().rfind('/') + 1);
+        state->told.emplace_back(request.method + " " +
+                                     (status                     ? "status"
+                                      : request.method == "POST" ? "events"
+                                                                 : "events/" + name),
+                                 json::parse(request.body));
+        if (!state->may_tell) return refuse(state, 403, "events is forbidden");
+        if (const auto answer = take(state->told_status)) return refuse(state, answer, "as the test says");
+        const auto type = request.headers.find("content-type");
+        const std::string wanted = status                     ? "application/strategic-merge-patch+json"
+                                   : request.method == "POST" ? "application/json"
+                                                              : "application/merge-patch+json";
+        if (type == request.headers.end() || type->second != wanted) return refuse(state, 415, "wrong type");
+        if (!status) return say(201, state->told.back().second);
+        const auto node = request.path().substr(std::string_view("/api/v1/nodes/").size());
+        auto changed = state->nodes.at(node.substr(0, node.find('/')));
+        auto& conditions = changed["status"]["conditions"];
+        if (!conditions.is_array()) conditions = json::array();
+        for (const auto& condition : state->told.back().second["status"]["conditions"]) {
+            std::erase_if(conditions.get_ref<json::array_t&>(),
+                          [&](const json& there) { return there["type"] == condition["type"]; });
+            if (!condition.contains("$patch")) conditions.push_back(condition);
+        }
+        state->put(changed);
+        return say(200, changed);
     }
 
     static HttpResponse patch(const std::shared_ptr<State>& state, const HttpRequest& request) {

@@ -28,6 +28,7 @@ protected:
         options.times.backoff_first = Milliseconds{10};
         options.times.backoff_most = Milliseconds{50};
         options.times.silence = Seconds{20};
+        options.times.denied_first = options.times.denied_most = Milliseconds{20};
         add(self, false);
     }
     ~NodeSourceTest() override {
@@ -65,6 +66,10 @@ protected:
             for (const auto& record : update.records) names.insert(record.record.name);
             if (update.kind == SourceUpdate::Kind::gone) gone.push_back(update.identity);
             if (update.kind == SourceUpdate::Kind::own_sequence) own_sequence = update.sequence;
+            if (update.kind == SourceUpdate::Kind::api_servers) {
+                servers = update.api_servers;
+                servers_complete = update.api_servers_complete;
+            }
             if (update.kind == SourceUpdate::Kind::refused) refused.push_back(update.refused_reason);
         });
     }
@@ -98,6 +103,8 @@ protected:
     std::vector<IdentityKey> gone;
     std::vector<std::string> refused;
     std::uint64_t own_sequence = 0;
+    std::vector<HostPort> servers;
+    bool servers_complete = false;
 };
 
 TEST_F(NodeSourceTest, TellsWhatNodesSayAndFollowsThem) {
@@ -322,6 +329,121 @@ TEST_F(NodeSourceTest, RefusedNodesSpoilNothing) {
     until_synced();
     EXPECT_THAT(names, UnorderedElementsAre("node2"));
     EXPECT_THAT(refused, ElementsAre(HasSubstr("MAC")));
+}
+
+TEST_F(NodeSourceTest, TellsWhereTheApiServersAre) {
+    api.state->put_slice({"192.0.2.11", "192.0.2.12"});
+    start();
+    until([&] { return servers_complete; });
+    const HostPort configured{"127.0.0.1", api.port()};
+    EXPECT_THAT(servers, ElementsAre(configured, HostPort{"192.0.2.11", 6443}, HostPort{"192.0.2.12", 6443}));
+    api.state->put_slice({"2001:db8::13"});
+    until([&] { return servers.size() == 2; });
+    EXPECT_THAT(servers, ElementsAre(configured, HostPort{"2001:db8::13", 6443}));
+    EXPECT_GE(api.state->slice_requests, 2U) << "a list and a watch";
+    // An only server that stops takes itself out.
+    api.state->put_slice({});
+    settle();
+    EXPECT_EQ(servers.size(), 2U);
+    EXPECT_THAT(source->status().notes, IsEmpty());
+}
+
+TEST_F(NodeSourceTest, WithoutTheRightTheConfiguredServerIsKnown) {
+    options.publish_status = false;
+    start();
+    until([&] { return source->status().notes.size() == 1; });
+    EXPECT_THAT(source->status().notes[0], HasSubstr("not all API servers are known"));
+    EXPECT_THAT(servers, ElementsAre(HostPort{"127.0.0.1", api.port()}));
+    EXPECT_FALSE(servers_complete);
+    settle();
+    EXPECT_EQ(api.state->slice_requests, 1U);
+    until_synced();
+}
+
+TEST_F(NodeSourceTest, TheConditionIsWrittenWhenItChanges) {
+    api.state->may_tell = true;
+    start();
+    publish(5);
+    source->tell_condition({true, "MeshReady", "all is well"});
+    const auto condition = [&]() -> json {
+        for (const auto& one : api.state->nodes.at("node1")["status"].value("conditions", json::array()))
+            if (one["type"] == "WglanReady") return one;
+        return json();
+    };
+    until([&] { return !condition().is_null(); });
+    EXPECT_EQ(condition()["status"], "True");
+    EXPECT_EQ(condition()["reason"], "MeshReady");
+    EXPECT_EQ(condition()["lastTransitionTime"], rfc3339(kNow));
+    EXPECT_EQ(api.state->told[0].second["metadata"]["uid"], "uid-node1");
+    source->tell_condition({true, "MeshReady", "all is well"});
+    settle();
+    EXPECT_EQ(api.state->told.size(), 1U) << "nothing has changed";
+    EXPECT_TRUE(test::run(io, source->withdraw(6, Seconds{5})));
+    EXPECT_TRUE(condition().is_null());
+}
+
+TEST_F(NodeSourceTest, EventsAreWholeAndRepeatsAreCounted) {
+    api.state->may_tell = true;
+    start();
+    until_synced();
+    source->tell_event({true, "PeerDown", "no tunnel to node2 any more"});
+    until([&] { return api.state->told.size() == 1; });
+    const auto& [what, event] = api.state->told[0];
+    EXPECT_EQ(what, "POST events");
+    EXPECT_EQ(event["metadata"]["namespace"], "default");
+    EXPECT_EQ(event["regarding"]["uid"], "uid-node1");
+    EXPECT_EQ(event["eventTime"], "2026-01-01T00:00:00.000000Z");
+    EXPECT_EQ(event["type"], "Warning");
+    source->tell_event({true, "PeerDown", "no tunnel to node2 any more"});
+    settle();
+    EXPECT_EQ(api.state->told.size(), 1U) << "a repeat waits for its minute";
+}
+
+TEST_F(NodeSourceTest, WithoutRightsNothingIsToldAndThatIsSaid) {
+    start();
+    until_synced();
+    source->tell_condition({true, "MeshReady", "all is well"});
+    for (int i = 0; i < 5; ++i) source->tell_event({true, "PeerDown", "peer " + std::to_string(i)});
+    until([&] { return source->status().notes.size() == 3; });
+    settle();
+    source->tell_event({true, "PeerDown", "another"});
+    settle();
+    EXPECT_EQ(api.state->told.size(), 2U);
+    EXPECT_EQ(source->status().state, SourceState::synced);
+}
+
+TEST_F(NodeSourceTest, TellsLagAndNodesWithoutAnAgent) {
+    add(two, false);
+    start();
+    until_synced();
+    auto status = source->status();
+    ASSERT_TRUE(status.lag);
+    EXPECT_LE(*status.lag, Seconds{5});
+    EXPECT_EQ(status.agentless, 1U);
+    EXPECT_THAT(status.agentless_names, ElementsAre("node2"));
+    add(two, true);
+    until([&] { return source->status().agentless == 0U; });
+    api.state->put(object_of(two, false));
+    until([&] { return source->status().agentless == 1U; });
+    api.state->remove("node2");
+    until([&] { return source->status().agentless == 0U; });
+}
+
+TEST_F(NodeSourceTest, APolicyThatDeniesIsNamed) {
+    EXPECT_THAT(
+        kube_error(422,
+                   R"({"kind":"Status","message":"nodes \"n\" is forbidden: ValidatingAdmissionPolicy )"
+                   R"('p' with binding 'b' denied request: only ours"})",
+                   "patch our Node")
+            .message(),
+        HasSubstr("an admission policy of the cluster denies it"));
+    options.times.denied_first = options.times.denied_most = Seconds{30};
+    api.state->patch_status.assign(100, 422);
+    start();
+    publish(5);
+    until([&] { return source->status().last_error.find("422") != std::string::npos; });
+    test::run(io, test::sleep_for(Milliseconds{300}));
+    EXPECT_EQ(api.state->count("PATCH"), 1U) << "the next try is later";
 }
 
 }  // namespace

@@ -25,6 +25,18 @@ std::string interface_line(const Json& node) {
     return out;
 }
 
+// "; 12 Nodes without an agent: a, b, ..."
+std::string agentless_text(const Json& source) {
+    const auto count = count_at(source, {"nodesWithoutAgent"});
+    if (count == 0) return {};
+    std::string names;
+    const Json& some = list_at(source, {"someWithoutAgent"});
+    for (const auto& name : some)
+        if (name.is_string()) names += (names.empty() ? ": " : ", ") + name.get<std::string>();
+    if (!names.empty() && some.size() < count) names += ", ...";
+    return fmt::format("; {} without an agent{}", plural(count, "Node"), names);
+}
+
 void add_sources(const Json& status, Fields& fields) {
     std::string label = "Sources";
     for (const auto& source : list_at(status, {"sources"})) {
@@ -33,8 +45,14 @@ void add_sources(const Json& status, Fields& fields) {
                                        plural(count_at(source, {"records"}), "record"));
         if (auto error = text_at(source, {"lastError"}); !error.empty() && state != "synced")
             line += ": " + error;
+        if (at(source, {"lagSeconds"}).is_number_unsigned())
+            line += fmt::format(", heard {} ago",
+                                human_duration(static_cast<std::int64_t>(count_at(source, {"lagSeconds"}))));
+        line += agentless_text(source);
         fields.add(label, line, state == "synced" ? Colour::none : colour_of_state(state));
         label.clear();
+        for (const auto& note : list_at(source, {"notes"}))
+            if (note.is_string()) fields.add(label, "  " + note.get<std::string>(), Colour::warn);
     }
     if (!label.empty()) fields.add(label, "none");
 }
