@@ -1,65 +1,57 @@
 # SPDX-License-Identifier: Apache-2.0
-"""An API server that knows Nodes, in the lab's discovery host, with TLS and one token a user.
+"""An API server for scenarios (kube_server.py), in the lab's discovery host or on one of the nodes."""
 
-Run as a program: `kube_api.py PORT CERTIFICATE KEY STATE`. It answers as kube-apiserver 1.36 was seen to:
-lists in pages, chunked watches with bookmarks, 410 in the stream for what is forgotten, merge patches on
-condition of a UID that raise no event where nothing changes. STATE is a folder: `tokens.json` maps tokens to
-users, whose name is the Node that they may patch.
-
-Its commands come as HTTP requests to /test/..., from the scenario.
-"""
-
+import gzip
 import json
 import ssl
 import subprocess
 import sys
-import threading
-import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.client import HTTPSConnection
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
-from urllib.parse import parse_qs, urlsplit
+from typing import Any
+from urllib.parse import quote
 
-if TYPE_CHECKING or __name__ != "__main__":  # as a program it needs none, and has no path to it
-    from lablib import Lab, Node
-    from lablib.shell import run, wait_until
+from lablib import Lab, Node
+from lablib.namespaces import inside
+from lablib.shell import wait_until
 
 _PORT = 6443
-_BOOKMARK = 5.0
 
 
 class KubeApi:
-    """`with KubeApi(lab) as api:`; each node's token is "token-NAME"."""
+    """`with KubeApi(lab) as api:`; each node's token is "token-NAME". `host`: a control-plane node."""
 
-    def __init__(self, lab: "Lab") -> None:
+    def __init__(self, lab: Lab, host: Node | None = None) -> None:
         self._lab = lab
+        self._host = host
         self._folder = lab.layout.directory / "kube"
-        self.url = f"https://{lab.discovery.addresses.ipv4}:{_PORT}"
+        self.address = (host or lab.discovery).addresses.ipv4
+        self.port = _PORT
+        self.url = f"https://{self.address}:{_PORT}"
         self._process: subprocess.Popen[str] | None = None
+
+    @property
+    def _namespace(self) -> str:
+        return self._host.namespace if self._host else self._lab.layout.discovery
 
     def __enter__(self) -> "KubeApi":
         self._folder.mkdir(exist_ok=True)
         tokens = {f"token-{name}": name for name in self._lab.nodes} | {"token-test": "*"}
         (self._folder / "tokens.json").write_text(json.dumps(tokens))
         self.start()
+        self.tell_servers(self.address)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.stop()
+        self._kill()
 
     def start(self) -> None:
         directory = self._lab.layout.directory
+        program = Path(__file__).with_name("kube_server.py")
+        words = ["0.0.0.0", str(_PORT), str(directory / "discovery.pem"), str(directory / "discovery.key")]
         self._process = subprocess.Popen(
-            [
-                "nsenter",
-                f"--net=/run/netns/{self._lab.layout.discovery}",
-                sys.executable,
-                __file__,
-                str(_PORT),
-                str(directory / "discovery.pem"),
-                str(directory / "discovery.key"),
-                str(self._folder),
-            ],
+            ["nsenter", f"--net=/run/netns/{self._namespace}", sys.executable, str(program), *words]
+            + [str(self._folder)],
             text=True,
             stdout=subprocess.PIPE,
         )
@@ -67,6 +59,11 @@ class KubeApi:
         self._process.stdout.readline()
 
     def stop(self) -> None:
+        """As a crash, but for what etcd would have kept."""
+        self.command("POST", "save", {})
+        self._kill()
+
+    def _kill(self) -> None:
         if self._process is None:
             return
         self._process.kill()
@@ -75,19 +72,48 @@ class KubeApi:
         self._process.stdout.close()
         self._process = None
 
-    def ask(self, method: str, path: str, body: Any = None) -> Any:
-        command = ["curl", "-sS", "--fail-with-body", "--cacert", str(self._lab.layout.ca), "-X", method]
-        command += ["-H", "Authorization: Bearer token-test", f"{self.url}{path}"]
-        if body is not None:
-            command += ["-H", "Content-Type: application/merge-patch+json", "--data-binary", json.dumps(body)]
-        said = run(["nsenter", f"--net=/run/netns/{self._lab.layout.discovery}", *command]).stdout
+    # --- requests -----------------------------------------------------------------------------
+
+    def ask(self, method: str, path: str, body: Any = None, *, packed: bool = False) -> Any:
+        # The certificate is that of the lab's discovery host, wherever this server runs.
+        context = ssl.create_default_context(cafile=str(self._lab.layout.ca))
+        context.check_hostname = False
+        connection = HTTPSConnection(self.address, _PORT, timeout=60, context=context)
+        headers = {"Authorization": "Bearer token-test", "Content-Type": "application/merge-patch+json"}
+        if packed:
+            headers["Accept-Encoding"] = "gzip"
+        try:
+            inside(self._namespace, connection.connect)
+            text = json.dumps(body).encode() if body is not None else None
+            connection.request(method, path, text, headers)
+            answer = connection.getresponse()
+            raw = answer.read()
+            said = (gzip.decompress(raw) if answer.getheader("Content-Encoding") == "gzip" else raw).decode()
+        finally:
+            connection.close()
+        if answer.status >= 300:
+            raise RuntimeError(f"{method} {path}: {answer.status} {said}")
         return json.loads(said) if said else None
 
-    def add_node(self, node: "Node", **changes: Any) -> None:
+    def command(self, method: str, command: str, body: Any = None) -> Any:
+        return self.ask(method, f"/test/{command}", body)
+
+    def settings(self, **changes: Any) -> None:
+        """forbid, deny, page, bookmark: see kube_server.py."""
+        self.command("PUT", "settings", changes)
+
+    def requests(self, name: str, verb: str, what: str) -> int:
+        """How often that node's agent asked, e.g. "patch" of "nodes/status"."""
+        return int(self.command("GET", "requests").get(f"{name} {verb} {what}", 0))
+
+    # --- objects ------------------------------------------------------------------------------
+
+    def add_node(self, node: Node, **changes: Any) -> None:
         addresses = node.addresses
         self.put(
             {
                 "kind": "Node",
+                "apiVersion": "v1",
                 "metadata": {"name": node.name, "labels": {"kubernetes.io/hostname": node.name}} | changes,
                 "spec": {
                     "podCIDR": addresses.pod_prefix4,
@@ -98,16 +124,26 @@ class KubeApi:
                         {"type": "InternalIP", "address": addresses.ipv4},
                         {"type": "InternalIP", "address": addresses.ipv6},
                         {"type": "Hostname", "address": node.name},
-                    ]
+                    ],
+                    "conditions": [{"type": "Ready", "status": "True", "reason": "KubeletReady"}],
                 },
             }
         )
 
     def put(self, node: dict[str, Any]) -> None:
-        self.ask("PUT", "/test/node", node)
+        self.command("PUT", "put/nodes", node)
 
     def delete(self, name: str) -> None:
-        self.ask("DELETE", f"/test/node/{name}")
+        self.command("DELETE", f"delete/nodes/{name}")
+
+    def read_all(self) -> None:
+        """Once, so that the server has its pages ready."""
+        following = ""
+        while True:
+            said = self.ask("GET", f"/api/v1/nodes?limit=250{following}", packed=True)
+            if "continue" not in said["metadata"]:
+                return
+            following = f"&continue={quote(said['metadata']['continue'])}"
 
     def node(self, name: str) -> dict[str, Any]:
         return dict(self.ask("GET", f"/api/v1/nodes/{name}"))
@@ -115,26 +151,49 @@ class KubeApi:
     def annotations(self, name: str) -> dict[str, str]:
         return dict(self.node(name)["metadata"].get("annotations") or {})
 
-    def patches(self, name: str) -> int:
-        return int(self.ask("GET", "/test/patches").get(name, 0))
+    def condition(self, name: str) -> dict[str, str] | None:
+        """WglanReady."""
+        for condition in self.node(name)["status"].get("conditions", []):
+            if condition["type"] == "WglanReady":
+                return dict(condition)
+        return None
 
-    def configure(self, node: "Node") -> list[dict[str, Any]]:
+    def events(self, name: str) -> list[dict[str, Any]]:
+        """About that Node."""
+        found = self.ask("GET", "/apis/events.k8s.io/v1/namespaces/default/events")["items"]
+        return [event for event in found if event["regarding"]["name"] == name]
+
+    def tell_servers(self, *addresses: str) -> None:
+        """The EndpointSlice that API servers keep of themselves."""
+        families: list[Any] = [{"addresses": [address], "conditions": {"ready": True}} for address in addresses]
+        self.command(
+            "PUT",
+            "put/endpointslices",
+            {
+                "kind": "EndpointSlice",
+                "apiVersion": "discovery.k8s.io/v1",
+                "metadata": {"name": "kubernetes", "namespace": "default"},
+                "addressType": "IPv4",
+                "endpoints": families,
+                "ports": [{"name": "https", "port": _PORT, "protocol": "TCP"}],
+            },
+        )
+
+    def patches(self, name: str) -> int:
+        return self.requests(name, "patch", "nodes")
+
+    def configure(self, node: Node) -> list[dict[str, Any]]:
         """Writes the node's kubeconfig; returns the configuration patch that uses it."""
         path = node.directory / "kubeconfig"
+        cluster = {"server": self.url, "certificate-authority": str(self._lab.layout.ca)}
+        if self._host:
+            cluster["tls-server-name"] = self._lab.discovery.addresses.ipv4
         path.write_text(
             json.dumps(
                 {
                     "current-context": "lab",
                     "contexts": [{"name": "lab", "context": {"cluster": "lab", "user": node.name}}],
-                    "clusters": [
-                        {
-                            "name": "lab",
-                            "cluster": {
-                                "server": self.url,
-                                "certificate-authority": str(self._lab.layout.ca),
-                            },
-                        }
-                    ],
+                    "clusters": [{"name": "lab", "cluster": cluster}],
                     "users": [{"name": node.name, "user": {"token": f"token-{node.name}"}}],
                 }
             )
@@ -148,202 +207,3 @@ class KubeApi:
 
     def await_patch(self, name: str, key: str, *, timeout: float = 10) -> bool:
         return wait_until(lambda: f"wglan.dev/{key}" in self.annotations(name), timeout=timeout)
-
-
-class _Store:
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.tokens: dict[str, str] = json.loads((folder / "tokens.json").read_text())
-        self.changed = threading.Condition()
-        self.revision = 1000
-        self.events: list[tuple[int, str]] = []
-        self.patches: dict[str, int] = {}
-        self.forgotten = 0
-        saved = folder / "nodes.json"
-        self.nodes: dict[str, Any] = {}
-        if saved.exists():  # started again: what happened before is forgotten
-            stored = json.loads(saved.read_text())
-            self.nodes, self.revision = stored["nodes"], stored["revision"] + 100
-            self.forgotten = self.revision
-
-    def record(self, kind: str, node: Any) -> None:
-        self.revision += 1
-        node["metadata"]["resourceVersion"] = str(self.revision)
-        self.events.append((self.revision, json.dumps({"type": kind, "object": node})))
-        (self.folder / "nodes.json").write_text(json.dumps({"nodes": self.nodes, "revision": self.revision}))
-        self.changed.notify_all()
-
-    def put(self, node: Any) -> None:
-        name = node["metadata"]["name"]
-        node["metadata"].setdefault("uid", f"uid-{name}-{self.revision}")
-        kind = "MODIFIED" if name in self.nodes else "ADDED"
-        self.nodes[name] = node
-        self.record(kind, node)
-
-
-def _merge(target: Any, patch: Any) -> Any:
-    """RFC 7386."""
-    if not isinstance(patch, dict):
-        return patch
-    result = dict(target) if isinstance(target, dict) else {}
-    for key, value in patch.items():
-        if value is None:
-            result.pop(key, None)
-        else:
-            result[key] = _merge(result.get(key), value)
-    return result
-
-
-class _Handler(BaseHTTPRequestHandler):
-    protocol_version = "HTTP/1.1"
-    store: _Store
-
-    def log_message(self, *_: Any) -> None:
-        pass
-
-    def _answer(self, status: int, body: Any) -> None:
-        text = json.dumps(body).encode()
-        self.send_response(status)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(text)))
-        self.end_headers()
-        self.wfile.write(text)
-
-    def _refuse(self, status: int, message: str) -> None:
-        self._answer(status, {"kind": "Status", "status": "Failure", "code": status, "message": message})
-
-    def _user(self) -> str | None:
-        given = self.headers.get("Authorization", "")
-        if not given:
-            self._refuse(403, 'nodes is forbidden: User "system:anonymous" cannot list resource "nodes"')
-            return None
-        user = self.store.tokens.get(given.removeprefix("Bearer "))
-        if user is None:
-            self._refuse(401, "Unauthorized")
-        return user
-
-    def _body(self) -> Any:
-        return json.loads(self.rfile.read(int(self.headers.get("Content-Length", "0"))))
-
-    def do_GET(self) -> None:
-        if self._user() is None:
-            return
-        url = urlsplit(self.path)
-        query = {key: values[0] for key, values in parse_qs(url.query).items()}
-        if query.get("watch") == "true":
-            self._watch(query)
-            return
-        with self.store.changed:
-            name = url.path.rpartition("/")[2]
-            if url.path == "/test/patches":
-                self._answer(200, self.store.patches)
-            elif name == "nodes":
-                self._list(query)
-            elif name in self.store.nodes:
-                self._answer(200, self.store.nodes[name])
-            else:
-                self._refuse(404, f'nodes "{name}" not found')
-
-    def _list(self, query: dict[str, str]) -> None:
-        limit = min(int(query.get("limit", "500")), 2)  # small pages, so that there are some
-        names = sorted(name for name in self.store.nodes if name >= query.get("continue", ""))
-        metadata = {"resourceVersion": str(self.store.revision)}
-        if len(names) > limit:
-            metadata["continue"] = names[limit]
-        items = [
-            {key: value for key, value in self.store.nodes[name].items() if key != "kind"}
-            for name in names[:limit]
-        ]
-        self._answer(200, {"kind": "NodeList", "apiVersion": "v1", "metadata": metadata, "items": items})
-
-    def _line(self, text: str) -> None:
-        data = text.encode() + b"\n"
-        self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
-        self.wfile.flush()
-
-    def _watch(self, query: dict[str, str]) -> None:
-        at = int(query["resourceVersion"])
-        end = time.monotonic() + float(query.get("timeoutSeconds", "60"))
-        self.send_response(200)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Transfer-Encoding", "chunked")
-        self.end_headers()
-        if at < self.store.forgotten:
-            status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
-            self._line(json.dumps({"type": "ERROR", "object": status}))
-            self.wfile.write(b"0\r\n\r\n")
-            return
-        while time.monotonic() < end:
-            with self.store.changed:
-                news = [event for event in self.store.events if event[0] > at]
-                if not news:
-                    self.store.changed.wait(_BOOKMARK)
-                    news = [event for event in self.store.events if event[0] > at]
-            for revision, line in news:
-                at = revision
-                self._line(line)
-            if not news:
-                bookmark = {"kind": "Node", "metadata": {"resourceVersion": str(at)}}
-                self._line(json.dumps({"type": "BOOKMARK", "object": bookmark}))
-        self.wfile.write(b"0\r\n\r\n")
-
-    def do_PATCH(self) -> None:
-        user = self._user()
-        if user is None:
-            return
-        patch = self._body()
-        name = self.path.rpartition("/")[2]
-        with self.store.changed:
-            if user not in ("*", name):
-                self._refuse(403, f'nodes "{name}" is forbidden: node "{user}" is not allowed to modify it')
-            elif self.headers.get("Content-Type") != "application/merge-patch+json":
-                self._refuse(415, "the body of the request was in an unknown format")
-            elif name not in self.store.nodes:
-                self._refuse(404, f'nodes "{name}" not found')
-            else:
-                before = self.store.nodes[name]
-                after = _merge(before, patch)
-                if after["metadata"]["uid"] != before["metadata"]["uid"]:
-                    self._refuse(409, "Precondition failed: UID in precondition")
-                    return
-                self.store.patches[name] = self.store.patches.get(name, 0) + (user != "*")
-                if after != before:
-                    self.store.put(after)
-                self._answer(200, self.store.nodes[name])
-
-    def do_PUT(self) -> None:
-        if self._user() != "*":
-            return
-        node = self._body()
-        with self.store.changed:
-            self.store.put(node)
-            self._answer(200, {})
-
-    def do_DELETE(self) -> None:
-        if self._user() != "*":
-            return
-        with self.store.changed:
-            node = self.store.nodes.pop(self.path.rpartition("/")[2])
-            self.store.record("DELETED", node)
-            self._answer(200, {})
-
-
-class _Server(ThreadingHTTPServer):
-    daemon_threads = True
-
-    def handle_error(self, *_: Any) -> None:
-        """Clients that go away are none of the test's business."""
-
-
-def _serve(port: int, certificate: str, key: str, folder: Path) -> None:
-    _Handler.store = _Store(folder)
-    server = _Server(("0.0.0.0", port), _Handler)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
-    print("ready", flush=True)
-    server.serve_forever()
-
-
-if __name__ == "__main__":
-    _serve(int(sys.argv[1]), sys.argv[2], sys.argv[3], Path(sys.argv[4]))
