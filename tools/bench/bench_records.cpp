@@ -11,61 +11,26 @@
 #include <stdexcept>
 #include <string>
 
-#include "agent/base/file.h"
-#include "agent/discovery/record_codec.h"
+#include "tools/bench/bench_record.h"
 
 namespace wglan {
 namespace {
 
 constexpr std::uint32_t kTtlSeconds = 3600;
 
-template <class T>
-T must(Result<T> result) {
-    if (!result) throw std::runtime_error(result.error().message());
-    return std::move(*result);
-}
-
-std::span<const std::uint8_t> bytes_of(const std::string& text) {
-    return {reinterpret_cast<const std::uint8_t*>(text.data()), text.size()};
-}
-
-// Trailing white space of a file is no part of its token.
-Secret token_of(const char* file) {
-    Secret token = must(read_secret_file(file));
-    std::string_view text = token.text();
-    while (!text.empty() && (text.back() == '\n' || text.back() == '\r' || text.back() == ' '))
-        text.remove_suffix(1);
-    return Secret::copy_of({reinterpret_cast<const std::uint8_t*>(text.data()), text.size()});
-}
-
 void print_record(const ClusterKeys& keys, std::uint32_t number, std::uint64_t sequence) {
-    const auto seed = sha256(bytes_of("bench identity " + std::to_string(number)));
-    const auto key = sha256(bytes_of("bench key " + std::to_string(number)));
-    const std::string low = std::to_string(number / 250) + "." + std::to_string(number % 250);
-    Record record;
-    record.name = "bench-" + std::to_string(number);
-    record.public_key = must(public_key_of(key));
-    record.identity = must(identity_of(seed));
-    char address[64];
-    std::snprintf(address, sizeof address, "200:1001::be:%x:%x", number >> 8U, number & 0xffU);
-    record.address = must(IpAddress::parse(address));
-    // RFC 2544's network: nobody is there, and a host without a route refuses it at once.
-    record.endpoints = {must(HostPort::parse("198.18." + low + ":51820"))};
-    record.pod_prefixes = {must(Prefix::parse("10." + low + ".0/24"))};
-    if (sequence > 1)
-        record.prefixes = {must(Prefix::parse("100." + std::to_string(sequence % 250) + "." +
-                                              std::to_string(number % 250) + ".0/24"))};
-    record.sequence = sequence;
-    record.issued = system_clock().unix_now();
-    const Envelope envelope = must(seal_envelope(keys, seed, record, kTtlSeconds));
+    const Record record = bench::record_of(number, sequence);
+    const auto seed = bench::seed_of(number);
+    const Envelope envelope = bench::must(seal_envelope(keys, seed, record, kTtlSeconds));
     std::printf("{\"node\":\"%s\",\"body\":%s}\n", to_string(record.identity).c_str(),
                 envelope_json(envelope).c_str());
 }
 
 int run(char** arguments) {
     if (auto ready = init_crypto(); !ready) throw std::runtime_error(ready.error().message());
-    const Secret token = token_of(arguments[1]);
-    const ClusterKeys keys = must(ClusterKeys::derive(token.bytes(), hex_encode(sha256(token.bytes()))));
+    const Secret token = bench::token_of(arguments[1]);
+    const ClusterKeys keys =
+        bench::must(ClusterKeys::derive(token.bytes(), hex_encode(sha256(token.bytes()))));
     const std::uint32_t first = static_cast<std::uint32_t>(std::stoul(arguments[2]));
     const std::uint32_t count = static_cast<std::uint32_t>(std::stoul(arguments[3]));
     const std::uint64_t sequence = std::stoull(arguments[4]);

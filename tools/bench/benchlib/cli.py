@@ -15,10 +15,10 @@ from lablib.discovery import missing_programs
 from lablib.lab import BACKENDS, default_programs
 from lablib.shell import run
 
-from . import decide, idle, mesh, scale
+from . import cluster, decide, idle, mesh, scale
 from .figures import Figure, machine, table
 
-_HELPERS = ("agent_decide", "bench_records")
+_HELPERS = ("agent_decide", "bench_nodes", "bench_records")
 
 
 def main(arguments: list[str]) -> int:
@@ -54,13 +54,14 @@ def _cases(labs: mesh.Labs, short: bool) -> dict[str, Callable[[], list[Figure]]
         "start": lambda: mesh.start(labs, 2 if short else 7),
         "small": lambda: mesh.small(labs, 5 if short else 15),
         "scale": lambda: scale.reconcile(labs, 1 if short else 5),
+        "cluster": lambda: cluster.cluster(labs, 1 if short else 3),
         "idle": lambda: idle.idle(labs, 30 if short else 60),
     }
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="bench/agent", description=sys.modules["__main__"].__doc__)
-    parser.add_argument("cases", nargs="*", metavar="CASE", help="decide, start, small, scale, idle (all)")
+    parser.add_argument("cases", nargs="*", metavar="CASE", help="decide, start, small, scale, cluster, idle (all)")
     parser.add_argument("--short", action="store_true", help="fewer rounds: to see that it works")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there as well")
     parser.add_argument("--backend", choices=BACKENDS, default="auto")

@@ -14,7 +14,7 @@ from .mesh import Labs
 from .records import Records
 
 PEERS = 100
-_STAND_IN = Path(__file__).resolve().parent / "stand-in"
+STAND_IN = Path(__file__).resolve().parent / "stand-in"
 
 
 def idle(labs: Labs, seconds: float) -> list[Figure]:
@@ -30,7 +30,7 @@ def _measure(labs: Labs, seconds: float, *, stand_in: bool) -> list[float]:
     path = os.environ["PATH"]
     if stand_in:
         # A `wireguard-go` whose peers are all up: 100 real ones would need 100 more processes.
-        os.environ["PATH"] = f"{_STAND_IN}:{path}"
+        os.environ["PATH"] = f"{STAND_IN}:{path}"
     try:
         with labs(1) as lab:
             (node,) = lab.nodes.values()
