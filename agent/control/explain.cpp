@@ -160,8 +160,9 @@ private:
     }
 
     const SteerEndpoint* find_endpoint(SteerEndpoint::Kind kind, std::uint8_t protocol) const {
-        if (!request_.destination_port) return nullptr;
-        Endpoint wanted{request_.destination, *request_.destination_port};
+        const bool has_ports = protocol == IPPROTO_TCP || protocol == IPPROTO_UDP;
+        if (has_ports && !request_.destination_port) return nullptr;
+        Endpoint wanted{request_.destination, has_ports ? *request_.destination_port : std::uint16_t{0}};
         for (const auto& endpoint : state_.endpoints)
             if (endpoint.kind == kind && endpoint.protocol == protocol && endpoint.endpoint == wanted)
                 return &endpoint;
@@ -186,6 +187,14 @@ private:
                       "WireGuard's own packet");
     }
 
+    // With steering.pods: cniDown tunnels of the kinds that this host has are left alone.
+    bool is_of_the_cni(const SteerEndpoint& endpoint) const {
+        const bool backup = !state_.left_to_cni.empty() || !state_.taken_from_cni.empty();
+        const std::uint16_t port = endpoint.endpoint.port;
+        return backup && endpoint.protocol != IPPROTO_TCP &&
+               (port == 0 || port == 4789 || port == 8472 || port == 6081);
+    }
+
     bool step_always_reach() {
         const SteerEndpoint* found =
             request_.protocol ? find_endpoint(SteerEndpoint::Kind::reach, *request_.protocol) : nullptr;
@@ -195,6 +204,10 @@ private:
                           fmt::format("{} is an API server of the cluster, and no peer behind it is up",
                                       found->endpoint.to_string()),
                           "an API server, reached past the tunnel while that is down");
+        if (found != nullptr && is_of_the_cni(*found))
+            return decide(Verdict::pass, "always reach",
+                          "a tunnel's packet to a peer's node (steering.pods: cniDown)",
+                          "the CNI's own packet, or as one");
         if (found != nullptr)
             return decide(Verdict::pass, "always reach",
                           fmt::format("{} is in steering.alwaysReach", found->endpoint.to_string()),

@@ -32,6 +32,9 @@ std::string text(const WgPeerChange& change) {
 }
 
 std::string text(const SteerEndpoint& endpoint) {
+    // Without ports only tunnels of CNIs are named.
+    if (endpoint.endpoint.port == 0)
+        return endpoint.endpoint.address.to_string() + " protocol " + std::to_string(endpoint.protocol);
     const char* kind = endpoint.kind == SteerEndpoint::Kind::outer   ? " (WireGuard)"
                        : endpoint.kind == SteerEndpoint::Kind::serve ? " (answers from here)"
                                                                      : " (always reached)";

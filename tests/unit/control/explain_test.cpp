@@ -138,6 +138,13 @@ const Case kCases[] = {
          s.routes[prefix("10.244.2.7/32")] = {prefix("10.244.2.7/32"), SteerAction::pass, 0, 0};
      },
      Verdict::pass, "action", "10.244.2.7/32 is excluded from steering", "eth0"},
+    {"TunnelsOfTheCniPass",
+     [](auto& r, auto& s) {
+         r.destination = address("10.244.2.7"), r.protocol = 4;
+         s.endpoints.push_back({SteerEndpoint::Kind::reach, {r.destination, 0}, 4});
+         s.left_to_cni[prefix("10.244.2.0/24")] = "via 192.0.2.2 dev tunl0";
+     },
+     Verdict::pass, "always reach", "the CNI's own packet, or as one", "eth0"},
     {"PodsLeftToTheCniPass",
      [](auto&, auto& s) {
          s.routes[prefix("10.244.2.0/24")] = {prefix("10.244.2.0/24"), SteerAction::pass, 0, 0};

@@ -67,6 +67,19 @@ TEST(Metrics, HasEveryNameThatIsPromised) {
     for (const auto& line : lines) EXPECT_FALSE(line.starts_with("wglan_peer_rtt_seconds{peer=\"node3\"}"));
 }
 
+TEST(Metrics, WhoCarriesPodsIsToldWhereTheCniMay) {
+    MetricsView view;
+    EXPECT_EQ(metrics_text(view).find("wglan_cni_"), std::string::npos);
+    view.steering.pods_when_cni_down = true;
+    view.steering.left_to_cni = 4;
+    view.steering.cni_down = 2;
+    view.steering.cni_failovers = 3;
+    const auto lines = lines_of(metrics_text(view));
+    for (const char* line : {"wglan_cni_prefixes{state=\"left\"} 4",
+                             "wglan_cni_prefixes{state=\"steered\"} 2", "wglan_cni_failovers_total 3"})
+        EXPECT_TRUE(lines.contains(line)) << line;
+}
+
 TEST(Metrics, ReconcileBucketsAreCumulative) {
     auto lines = lines_of(metrics_text(test::FakeControl().metrics()));
     EXPECT_TRUE(lines.contains("wglan_reconcile_duration_seconds_bucket{le=\"0.0025\"} 0"));

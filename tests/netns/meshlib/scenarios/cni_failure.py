@@ -19,8 +19,8 @@ from .direct import _start as start_agents
 _CNI_DOWN: Patch = [{"op": "add", "path": "/steering/pods", "value": "cniDown"}]
 _OVERRIDE: Patch = [{"op": "add", "path": "/steering/routes", "value": "override"}]
 _MOST_MS = 1000 * SLOW
-_SETTLE = 0.5  # seconds of traffic before, and more after
-_LONG = 1.5
+_SETTLE = 0.5 * SLOW  # seconds of traffic before, and more after
+_LONG = 1.5 * SLOW
 
 
 @dataclass
@@ -288,3 +288,22 @@ def routes_around_pods_count(mesh: Mesh) -> None:
 
 def _way(node: Node, address: str) -> str:
     return node.run("ip", "route", "get", address, check=False).stdout
+
+
+@scenario(start=False)
+def backup_is_switched_on_and_off(mesh: Mesh) -> None:
+    """steering.pods changes while agents run and traffic flows: nothing is lost."""
+    one, two = mesh.nodes
+    cni = Bridge(mesh)
+    _ready(mesh, cni)
+    with traffic(mesh, cni) as flow:
+        for value, left in (("cniDown", 2), ("always", 0)):
+            for node in mesh.nodes:
+                mesh.reconfigure(node, [{"op": "add", "path": "/steering/pods", "value": value}])
+            for node in mesh.nodes:
+                eventually(lambda node=node, left=left: _left(node) == left, f"{node.name}: {value}", timeout=8)
+            time.sleep(_SETTLE)
+    print(flow)
+    check(flow.lost() == 0, str(flow))
+    check(one.wglanctl_json("status")["steering"]["pods"] == "always", "the status says otherwise")
+    check(_why(one, two.addresses.pod_prefix4) == "", "a reason is given where none is needed")
