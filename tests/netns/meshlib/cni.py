@@ -151,13 +151,18 @@ class Bridge(Cni):
         make_bridge(node, self.pod_mtu)
 
     def connect(self, node: Node) -> None:
-        for other in self.others(node):
-            there = other.addresses
-            ip(node, "route", "replace", there.pod_prefix4, "via", there.ipv4, "dev", "eth0", "proto", "static")
-            ip(node, "route", "replace", there.pod_prefix6, "via", there.ipv6, "dev", "eth0", "proto", "static")
+        route_by_nodes(node, self.others(node))
 
     def plug(self, node: Node, wires: Wires) -> None:
         plug_into_bridge(node, wires, self.pod_mtu)
+
+
+def route_by_nodes(node: Node, others: list[Node]) -> None:
+    """host-gw: each node is the next hop to its pods."""
+    for other in others:
+        there = other.addresses
+        ip(node, "route", "replace", there.pod_prefix4, "via", there.ipv4, "dev", "eth0", "proto", "static")
+        ip(node, "route", "replace", there.pod_prefix6, "via", there.ipv6, "dev", "eth0", "proto", "static")
 
 
 def make_bridge(node: Node, mtu: int) -> None:
@@ -202,7 +207,7 @@ class Ptp(Cni):
     name = "ptp"
 
     def connect(self, node: Node) -> None:
-        Bridge.connect(self, node)  # type: ignore[arg-type]
+        route_by_nodes(node, self.others(node))
 
     def plug(self, node: Node, wires: Wires) -> None:
         there = node.addresses

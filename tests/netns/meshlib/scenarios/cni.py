@@ -3,7 +3,7 @@
 
 import re
 
-from lablib import Node
+from lablib import Node, Pod
 from lablib.namespaces import inside
 from lablib.shell import run
 
@@ -37,9 +37,9 @@ def _talk(mesh: Mesh, cni: Cni) -> None:
     print(f"{cni.name}: {summary.allowed['WireGuard UDP']} WireGuard packets, MTU {mtu}, nothing else")
 
 
-def large_packets(mesh: Mesh, source: object, address: str) -> None:
+def large_packets(mesh: Mesh, source: Pod, address: str) -> None:
     """Fragmented ones arrive. IPv6 senders learn the path's MTU by the first, at both ends."""
-    place = mesh.at(source)  # type: ignore[arg-type]
+    place = mesh.at(source)
     run(place(["ping", "-n", "-c", "3", "-i", "0.1", "-W", "1", "-s", "4000", address]), check=False)
     said = run(place(["ping", "-n", "-c", "3", "-i", "0.1", "-W", "3", "-s", "4000", address])).stdout
     check("3 received" in said, f"packets of 4000 bytes to {address}: {said}")
