@@ -64,6 +64,8 @@ class Stream:
         assert self._receiver.stdout is not None
         self._receiver.stdout.readline()  # it is bound
         self._sender = self._start(self._from, "send", self._address, str(PORT), str(self._rate))
+        assert self._sender.stdout is not None
+        self._sender.stdout.readline()  # it begins: on an emulated CPU that takes seconds
         return self
 
     @staticmethod
@@ -92,6 +94,7 @@ def _send(address: str, port: int, rate: int) -> dict[str, Any]:
     family = socket.AF_INET6 if ":" in address else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM) as sender:
         sender.connect((address, port))
+        print("sending", flush=True)
         sent, start = 0, time.monotonic()
         while not _stdin_closed(0.002):
             # What fell behind isn't made up for in one burst.

@@ -157,7 +157,7 @@ def _reaches_the_device(fault: str) -> bool:
     return fault not in ("blackhole route", "neighbour entries gone")
 
 
-@scenario(start=False, core=True)
+@scenario(start=False)
 def bridge_fails_unnoticed(mesh: Mesh) -> None:
     """steering.pods: always. Routes gone or blackholed."""
     _steered_always(mesh, Bridge(mesh), none_of=_reaches_the_device)
