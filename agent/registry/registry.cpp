@@ -22,7 +22,9 @@ void add_claims(Draft& draft, const SourcedRecord& said) {
     const auto claim = [&](const Prefix& prefix, PrefixClass cls) {
         for (Claim& known : draft.claims) {
             if (known.prefix != prefix) continue;
-            if (first && !known.authoritative) known = {prefix, cls, said.source, true};
+            // The configuration goes before the cluster, whichever is looked at first.
+            if (first && (!known.authoritative || said.kind == SourceKind::static_entry))
+                known = {prefix, cls, said.source, true};
             return;
         }
         draft.claims.push_back({prefix, cls, said.source, first});
@@ -384,8 +386,10 @@ std::optional<Registry::Touched> Registry::merge_one(const OwnClaims& own, Merge
         (index_.has(key) || ownership_.keys.contains(key) || ownership_.names.contains(record.name)))
         return std::nullopt;
     if (known && ownership_.keys.at(key) != record.identity) return std::nullopt;
-    if (std::any_of(last.refused.begin(), last.refused.end(),
-                    [&](const Refusal& refusal) { return refusal.peer == record.name; }))
+    // Nor may it be refused something, or have a name that others want: a Node's comes first.
+    if (std::any_of(last.refused.begin(), last.refused.end(), [&](const Refusal& refusal) {
+            return refusal.peer == record.name || refusal.prefix == record.name;
+        }))
         return std::nullopt;
 
     std::vector<Draft> drafts(1);
