@@ -235,11 +235,11 @@ private:
     PeerIds ids_;
     HostFacts facts_;
     RouteHealth route_health_;
-    std::map<Prefix, std::string> overridden_;          // prefixes whose route leads nowhere, and why
-    CniKeeper cni_;                                     // steering.pods: cniDown
-    std::map<Prefix, bool> told_cni_;                   // what the log says of it: left to the CNI
-    std::map<int, std::size_t> programs_seen_;          // of others, at devices that need them
-    std::vector<IpAddress> depended_on_;                // of the discovery services
+    std::map<Prefix, std::string> overridden_;  // prefixes whose route leads nowhere, and why
+    CniKeeper cni_;                             // steering.pods: cniDown
+    std::map<Prefix, bool> told_cni_;           // what the log says of it: left to the CNI
+    std::map<int, std::size_t> programs_seen_;  // of others, at devices that need them
+    std::vector<IpAddress> depended_on_;        // of the discovery services
     std::vector<HostPort> api_hosts_;           // as the cluster's source told
     bool api_hosts_complete_ = false;
     std::vector<Endpoint> api_cached_, api_addresses_;  // sorted; before this start, and now
