@@ -202,6 +202,19 @@ CLAIM          BY     REASON
     EXPECT_EQ(render_routes(to_json(RoutesView{}), {}), "No prefixes are steered.\n");
 }
 
+TEST(RoutesView, SaysWhyPodsAreSteeredOrLeft) {
+    const Json routes = Json::parse(R"({"routes":[
+        {"prefix":"10.244.2.0/24","peer":"node2","action":"pass","hits":0,"why":"left to the CNI: via 192.0.2.2"},
+        {"prefix":"10.244.3.0/24","peer":"node3","action":"steer","hits":0,"why":"\u001b[2Jblackhole"},
+        {"prefix":"192.0.2.2/32","peer":"node2","action":"steer","hits":0}],"refused":[]})");
+    const std::string text = render_routes(routes, {});
+    const auto at = text.find("\nPODS ");
+    ASSERT_NE(at, std::string::npos) << text;
+    EXPECT_EQ(text.find('\033'), std::string::npos) << "what others said reaches no terminal";
+    EXPECT_NE(text.find("10.244.2.0/24  left to the CNI: via 192.0.2.2\n", at), std::string::npos) << text;
+    EXPECT_EQ(text.find("192.0.2.2/32", at), std::string::npos) << text;
+}
+
 std::string explained(const char* destination, const Style& style = {}, PeerState state = PeerState::up) {
     test::FakeControl fake;
     fake.explain_state.peers[1].state = state;

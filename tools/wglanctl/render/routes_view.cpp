@@ -57,11 +57,15 @@ std::string render_routes(const Json& routes, const Style& style) {
         }
         out = table.render(style);
     }
-    std::string reasons;
-    for (const auto& route : list_at(routes, {"routes"}))
-        if (const auto why = text_at(route, {"why"}); !why.empty())
-            reasons += fmt::format("{}: {}\n", text_at(route, {"prefix"}), why);
-    if (!reasons.empty()) out += "\nPods (steering.pods: cniDown):\n" + reasons;
+    Table pods({{"PODS"}, {"WHY (steering.pods: cniDown)", false, 20}});
+    bool any = false;
+    for (const auto& route : list_at(routes, {"routes"})) {
+        const auto why = text_at(route, {"why"});
+        if (why.empty()) continue;
+        pods.add({text_at(route, {"prefix"}), why});
+        any = true;
+    }
+    if (any) out += "\n" + pods.render(style);
     const Json& refused = list_at(routes, {"refused"});
     if (refused.empty()) return out;
     out += "\nRefused claims:\n";
