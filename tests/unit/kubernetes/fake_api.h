@@ -99,6 +99,20 @@ public:
         }
     };
 
+    // Until news, or 5 s; a coroutine that is cancelled leaves by an exception.
+    struct Waiting {
+        State& state;
+        std::unique_ptr<asio::steady_timer> timer;
+
+        explicit Waiting(State& where)
+            : state(where), timer(std::make_unique<asio::steady_timer>(where.io, Seconds{5})) {
+            state.waiting.insert(timer.get());
+        }
+        Waiting(const Waiting&) = delete;
+        Waiting& operator=(const Waiting&) = delete;
+        ~Waiting() { state.waiting.erase(timer.get()); }
+    };
+
     explicit FakeApi(asio::io_context& io) : state(std::make_shared<State>(io)) { listen(0); }
     void listen(std::uint16_t port) {
         HttpServerOptions options;
@@ -212,11 +226,9 @@ private:
                 const std::string line = state->events[i].second + "\n";
                 co_await writer.write(line);
             }
-            asio::steady_timer timer(state->io, Seconds{5});
-            state->waiting.insert(&timer);
+            const Waiting waiting(*state);
             boost::system::error_code ignored;
-            co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-            state->waiting.erase(&timer);
+            co_await waiting.timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         }
         co_return std::nullopt;
     }
@@ -248,11 +260,9 @@ private:
                 const std::string line = slice_line(state->slice);
                 co_await writer.write(line);
             }
-            asio::steady_timer timer(state->io, Seconds{5});
-            state->waiting.insert(&timer);
+            const Waiting waiting(*state);
             boost::system::error_code ignored;
-            co_await timer.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
-            state->waiting.erase(&timer);
+            co_await waiting.timer->async_wait(asio::redirect_error(asio::use_awaitable, ignored));
         }
         co_return std::nullopt;
     }
