@@ -12,6 +12,9 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <utility>
+
+#include "agent/base/overlay_udp.h"
 
 namespace wglan {
 namespace {
@@ -136,44 +139,21 @@ IpAddress address_of(const sockaddr_in6& from) {
 }  // namespace
 
 Result<ReachSocket> ReachSocket::open(const IpAddress& overlay, const std::string& device) {
-    UniqueFd fd(::socket(AF_INET6, SOCK_DGRAM | kFlags, IPPROTO_UDP));
-    if (!fd.valid()) return fail_errno("open a socket for peers' questions");
-    const int on = 1;
-    if (::setsockopt(fd.get(), SOL_SOCKET, SO_BINDTODEVICE, device.c_str(),
-                     static_cast<socklen_t>(device.size())) != 0)
-        return fail_errno("bind a socket to " + device);
-    (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof on);
-    // The address may be on its way to the device.
-    (void)::setsockopt(fd.get(), IPPROTO_IPV6, IPV6_FREEBIND, &on, sizeof on);
-    socklen_t length = 0;
-    const auto where = socket_address({overlay, kReachPort}, length);
-    if (::bind(fd.get(), reinterpret_cast<const sockaddr*>(&where), length) != 0)
-        return fail_errno("bind UDP port " + std::to_string(kReachPort) + " of " + overlay.to_string());
-    return ReachSocket(std::move(fd));
+    auto fd = open_overlay_udp(overlay, device, kReachPort, "peers' questions");
+    if (!fd) return Failure(fd.error());
+    return ReachSocket(std::move(*fd));
 }
 
 Result<> ReachSocket::send(const IpAddress& to, std::span<const std::uint8_t> bytes) {
-    socklen_t length = 0;
-    const auto where = socket_address({to, kReachPort}, length);
-    if (::sendto(fd_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL,
-                 reinterpret_cast<const sockaddr*>(&where), length) < 0)
-        return fail_errno("send to " + to.to_string());
-    return {};
+    return send_overlay_udp(fd_.get(), to, kReachPort, bytes);
 }
 
 std::vector<ReachSocket::Datagram> ReachSocket::read() {
     std::vector<Datagram> all;
-    std::array<std::uint8_t, kReachLength + 1> buffer{};
-    for (int i = 0; i < kMostReads; ++i) {
-        sockaddr_in6 from{};
-        socklen_t length = sizeof from;
-        const ssize_t got = ::recvfrom(fd_.get(), buffer.data(), buffer.size(), MSG_DONTWAIT,
-                                       reinterpret_cast<sockaddr*>(&from), &length);
-        if (got < 0 && errno == EAGAIN) break;
-        // An ICMPv6 error about what was sent before is told once; a peer's older agent answers so.
-        if (got < 0 || from.sin6_port != htons(kReachPort)) continue;
-        all.push_back({address_of(from), {buffer.begin(), buffer.begin() + got}});
-    }
+    read_overlay_udp(fd_.get(), kReachPort, kReachLength, kMostReads,
+                     [&](const IpAddress& from, std::span<const std::uint8_t> bytes) {
+                         all.push_back({from, {bytes.begin(), bytes.end()}});
+                     });
     return all;
 }
 

@@ -70,31 +70,13 @@ json node_of(const ClusterKeys& keys, std::uint32_t number, std::uint64_t sequen
     return node;
 }
 
-int run(char** arguments) {
-    if (auto ready = init_crypto(); !ready) throw std::runtime_error(ready.error().message());
-    const Secret token = bench::token_of(arguments[1]);
-    const ClusterKeys keys =
-        bench::must(ClusterKeys::derive(token.bytes(), hex_encode(sha256(token.bytes()))));
-    const auto first = static_cast<std::uint32_t>(std::stoul(arguments[2]));
-    const auto count = static_cast<std::uint32_t>(std::stoul(arguments[3]));
-    const std::uint64_t sequence = std::stoull(arguments[4]);
-    for (std::uint32_t number = first; number < first + count; ++number)
-        std::printf("%s\n", node_of(keys, number, sequence).dump().c_str());
-    return EXIT_SUCCESS;
+void print_node(const ClusterKeys& keys, std::uint32_t number, std::uint64_t sequence) {
+    std::printf("%s\n", node_of(keys, number, sequence).dump().c_str());
 }
 
 }  // namespace
 }  // namespace wglan
 
 int main(int count, char** arguments) {
-    if (count != 5) {
-        std::fprintf(stderr, "usage: bench_nodes TOKENFILE FIRST COUNT SEQUENCE\n");
-        return 2;
-    }
-    try {
-        return wglan::run(arguments);
-    } catch (const std::exception& problem) {
-        std::fprintf(stderr, "bench_nodes: %s\n", problem.what());
-        return EXIT_FAILURE;
-    }
+    return wglan::bench::run("bench_nodes", count, arguments, wglan::print_node);
 }

@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdio>
+#include <cstdlib>
 #include <stdexcept>
 #include <string>
 
@@ -57,6 +58,28 @@ inline Record record_of(std::uint32_t number, std::uint64_t sequence) {
     record.sequence = sequence;
     record.issued = system_clock().unix_now();
     return record;
+}
+
+// What both programs do: `print` for each number asked for.
+inline int run(const char* program, int count, char** arguments,
+               void (*print)(const ClusterKeys& keys, std::uint32_t number, std::uint64_t sequence)) {
+    if (count != 5) {
+        std::fprintf(stderr, "usage: %s TOKENFILE FIRST COUNT SEQUENCE\n", program);
+        return 2;
+    }
+    try {
+        if (auto ready = init_crypto(); !ready) throw std::runtime_error(ready.error().message());
+        const Secret token = token_of(arguments[1]);
+        const ClusterKeys keys = must(ClusterKeys::derive(token.bytes(), hex_encode(sha256(token.bytes()))));
+        const auto first = static_cast<std::uint32_t>(std::stoul(arguments[2]));
+        const auto wanted = static_cast<std::uint32_t>(std::stoul(arguments[3]));
+        const std::uint64_t sequence = std::stoull(arguments[4]);
+        for (std::uint32_t number = first; number < first + wanted; ++number) print(keys, number, sequence);
+        return EXIT_SUCCESS;
+    } catch (const std::exception& problem) {
+        std::fprintf(stderr, "%s: %s\n", program, problem.what());
+        return EXIT_FAILURE;
+    }
 }
 
 }  // namespace wglan::bench

@@ -26,30 +26,9 @@ void print_record(const ClusterKeys& keys, std::uint32_t number, std::uint64_t s
                 envelope_json(envelope).c_str());
 }
 
-int run(char** arguments) {
-    if (auto ready = init_crypto(); !ready) throw std::runtime_error(ready.error().message());
-    const Secret token = bench::token_of(arguments[1]);
-    const ClusterKeys keys =
-        bench::must(ClusterKeys::derive(token.bytes(), hex_encode(sha256(token.bytes()))));
-    const std::uint32_t first = static_cast<std::uint32_t>(std::stoul(arguments[2]));
-    const std::uint32_t count = static_cast<std::uint32_t>(std::stoul(arguments[3]));
-    const std::uint64_t sequence = std::stoull(arguments[4]);
-    for (std::uint32_t number = first; number < first + count; ++number) print_record(keys, number, sequence);
-    return EXIT_SUCCESS;
-}
-
 }  // namespace
 }  // namespace wglan
 
 int main(int count, char** arguments) {
-    if (count != 5) {
-        std::fprintf(stderr, "usage: bench_records TOKENFILE FIRST COUNT SEQUENCE\n");
-        return 2;
-    }
-    try {
-        return wglan::run(arguments);
-    } catch (const std::exception& problem) {
-        std::fprintf(stderr, "bench_records: %s\n", problem.what());
-        return EXIT_FAILURE;
-    }
+    return wglan::bench::run("bench_records", count, arguments, wglan::print_record);
 }
