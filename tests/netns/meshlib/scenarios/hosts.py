@@ -3,6 +3,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Iterator
@@ -197,6 +198,8 @@ def bpf_rights_are_named(mesh: Mesh) -> None:
     )
     nobody = ("setpriv", f"--reuid={_NOBODY}", f"--regid={_NOBODY}", "--clear-groups")
     os.chown(mesh.lab.layout.token, _NOBODY, _NOBODY)
+    # Where it was built may be closed to others, as a home folder is.
+    one.agent_program = str(shutil.copy(one.program("wglan-agent"), one.directory))
     refuse(mesh, one, status=1, wanted=("CAP_NET_ADMIN", "CAP_BPF", "CAP_PERFMON"), prefix=nobody)
     check(os.listdir(one.state) == [], f"files were made: {os.listdir(one.state)}")
 
