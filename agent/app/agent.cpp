@@ -51,7 +51,8 @@ Agent::Agent(asio::io_context& io, ConfigInput input, LoadedConfig loaded)
       overlay_network_(overlay_network_of(config_)),
       packet_monitor_(io, [this](PeerId id) { return find_peer(id); }),
       reachability_(io, [this](const IpAddress& overlay) { return find_asker(overlay); }),
-      names_(io, [this] { mark_dirty(); }),
+      names_(
+          io, [this] { return config_.interface.firewall_mark; }, [this] { mark_dirty(); }),
       registry_(policy_of(config_, overlay_network_)),
       manager_(random_unit),
       cni_(io, {[this](const IpAddress& overlay) {

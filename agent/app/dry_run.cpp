@@ -132,7 +132,7 @@ int run_dry_run(const ConfigInput& input) {
     if (!sources) return exit_status(sources.error());
     gather(io, **sources, registry);
 
-    NameCache names(io, [] {});
+    NameCache names(io, [&config] { return config.interface.firewall_mark; }, [] {});
     OwnClaims own = own_claims_of(config, *facts, identity, overlay);
     own.depended_on = service_addresses(config, names);
     const SteadyTime now = system_clock().now();

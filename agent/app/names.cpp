@@ -3,9 +3,17 @@
 
 #include <algorithm>
 
+#include <boost/asio/co_spawn.hpp>
 #include <spdlog/spdlog.h>
 
+#include "agent/http/resolve.h"
+
 namespace wglan {
+namespace {
+
+constexpr Seconds kPatience{30};
+
+}  // namespace
 
 std::vector<Endpoint> NameCache::endpoints(const HostPort& where) {
     if (auto endpoint = where.endpoint()) return {*endpoint};
@@ -27,31 +35,36 @@ void NameCache::keep_only(const std::set<std::string>& hosts) {
 
 void NameCache::look_up(const std::string& host) {
     names_[host].pending = true;
-    resolver_.async_resolve(
-        host, "0", [this, host](const boost::system::error_code& error, const auto& results) {
-            if (stopped_ || error == boost::asio::error::operation_aborted) return;
-            const auto known = names_.find(host);
-            if (known == names_.end()) return;  // nobody asks for it any more
-            Entry& entry = known->second;
-            entry.pending = false;
-            entry.looked_up = system_clock().now();
-            if (error) {
-                if (!entry.failed) spdlog::warn("look up endpoint {}: {}", host, error.message());
-                entry.failed = true;
-                return;  // what was known before is still the best guess
-            }
-            entry.failed = false;
-            std::vector<IpAddress> addresses;
-            for (const auto& result : results) {
-                auto address = IpAddress::parse(result.endpoint().address().to_string());
-                if (address) addresses.push_back(*address);
-            }
-            std::sort(addresses.begin(), addresses.end());
-            addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
-            if (addresses == entry.addresses) return;
-            entry.addresses = std::move(addresses);
-            on_change_();
-        });
+    boost::asio::co_spawn(io_, http::resolve(host, 0, mark_(), system_clock().now() + kPatience),
+                          [this, alive = std::weak_ptr(alive_), host](
+                              std::exception_ptr error, const Result<std::vector<Endpoint>>& found) {
+                              if (alive.expired()) return;
+                              if (error)
+                                  take(host, fail(ErrorKind::exhausted, "look up " + host + ": no memory"));
+                              else
+                                  take(host, found);
+                          });
+}
+
+void NameCache::take(const std::string& host, const Result<std::vector<Endpoint>>& found) {
+    const auto known = names_.find(host);
+    if (known == names_.end()) return;  // nobody asks for it any more
+    Entry& entry = known->second;
+    entry.pending = false;
+    entry.looked_up = system_clock().now();
+    if (!found) {
+        if (!entry.failed) spdlog::warn("an endpoint's name: {}", found.error().message());
+        entry.failed = true;
+        return;  // what was known before is still the best guess
+    }
+    entry.failed = false;
+    std::vector<IpAddress> addresses;
+    for (const Endpoint& endpoint : *found) addresses.push_back(endpoint.address);
+    std::sort(addresses.begin(), addresses.end());
+    addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    if (addresses == entry.addresses) return;
+    entry.addresses = std::move(addresses);
+    on_change_();
 }
 
 }  // namespace wglan

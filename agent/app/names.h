@@ -4,22 +4,25 @@
 
 #include <functional>
 #include <map>
+#include <memory>
 #include <set>
 #include <string>
 #include <vector>
 
 #include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/udp.hpp>
 
 #include "agent/base/clock.h"
 #include "agent/base/ip.h"
+#include "agent/base/result.h"
 
 namespace wglan {
 
 class NameCache {
 public:
-    NameCache(boost::asio::io_context& io, std::function<void()> on_change)
-        : resolver_(io), on_change_(std::move(on_change)) {}
+    // mark: SO_MARK of the questions to name servers at that moment, 0 = none.
+    NameCache(boost::asio::io_context& io, std::function<std::uint32_t()> mark,
+              std::function<void()> on_change)
+        : io_(io), mark_(std::move(mark)), on_change_(std::move(on_change)) {}
 
     // The endpoints behind host:port: itself if it is an address, else what is known now (perhaps none);
     // an unknown name is looked up, and on_change called when something new is known.
@@ -28,10 +31,8 @@ public:
     void refresh(SteadyTime now);
     // Forgets all names but these.
     void keep_only(const std::set<std::string>& hosts);
-    void stop() {
-        resolver_.cancel();
-        stopped_ = true;
-    }
+    // Answers that are still to come are not taken any more.
+    void stop() { alive_.reset(); }
 
 private:
     struct Entry {
@@ -41,11 +42,13 @@ private:
         bool failed = false;  // said so already
     };
     void look_up(const std::string& host);
+    void take(const std::string& host, const Result<std::vector<Endpoint>>& found);
 
-    boost::asio::ip::udp::resolver resolver_;
+    boost::asio::io_context& io_;
+    std::function<std::uint32_t()> mark_;
     std::function<void()> on_change_;
     std::map<std::string, Entry> names_;
-    bool stopped_ = false;
+    std::shared_ptr<bool> alive_ = std::make_shared<bool>(true);
 };
 
 }  // namespace wglan

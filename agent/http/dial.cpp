@@ -99,7 +99,8 @@ Task<Result<std::shared_ptr<ByteStream>>> dial_unix(std::string path, SteadyTime
 Task<Result<std::shared_ptr<ByteStream>>> dial(const Target& target, SteadyTime overall) {
     const auto limit = target.options.connect_timeout;
     if (!target.unix_path.empty()) co_return co_await dial_unix(target.unix_path, step(limit, overall));
-    auto endpoints = co_await resolve(target.url.host, target.url.port, step(limit, overall));
+    auto endpoints =
+        co_await resolve(target.url.host, target.url.port, target.options.socket_mark, step(limit, overall));
     if (!endpoints) co_return Failure(endpoints.error());
     auto stream =
         co_await connect_any(std::move(*endpoints), target.options.socket_mark, step(limit, overall));

@@ -25,6 +25,7 @@
 #include <boost/asio/use_awaitable.hpp>
 
 #include "agent/base/unique_fd.h"
+#include "agent/http/marked_lookup.h"
 
 namespace wglan::http {
 namespace {
@@ -37,11 +38,17 @@ std::atomic<int> lookups{0};
 struct Lookup {
     std::string host;
     std::uint16_t port = 0;
+    std::uint32_t mark = 0;
     UniqueFd done;
     std::mutex mutex;
     std::vector<Endpoint> found;
     std::string error;
 };
+
+void add(std::vector<Endpoint>& found, const IpAddress& ip, std::uint16_t port) {
+    Endpoint endpoint{ip, port};
+    if (std::find(found.begin(), found.end(), endpoint) == found.end()) found.push_back(endpoint);
+}
 
 void add(std::vector<Endpoint>& found, const sockaddr* address, std::uint16_t port) {
     std::span<const std::uint8_t> bytes;
@@ -53,13 +60,11 @@ void add(std::vector<Endpoint>& found, const sockaddr* address, std::uint16_t po
         bytes = {
             reinterpret_cast<const std::uint8_t*>(&reinterpret_cast<const sockaddr_in6*>(address)->sin6_addr),
             16};
-    auto ip = IpAddress::from_bytes(bytes);
-    if (!ip) return;
-    Endpoint endpoint{*ip, port};
-    if (std::find(found.begin(), found.end(), endpoint) == found.end()) found.push_back(endpoint);
+    if (auto ip = IpAddress::from_bytes(bytes)) add(found, *ip, port);
 }
 
-void look_up(const std::shared_ptr<Lookup>& lookup) {
+// Whatever the host's name service switch knows, by packets without a mark.
+void look_up_plainly(const std::shared_ptr<Lookup>& lookup) {
     addrinfo hints{};
     hints.ai_socktype = SOCK_STREAM;
     hints.ai_flags = AI_ADDRCONFIG;
@@ -72,6 +77,20 @@ void look_up(const std::shared_ptr<Lookup>& lookup) {
         if (code != 0) lookup->error = code == EAI_SYSTEM ? std::strerror(errno) : ::gai_strerror(code);
     }
     if (list != nullptr) ::freeaddrinfo(list);
+}
+
+bool look_up_marked(const std::shared_ptr<Lookup>& lookup) {
+    if (lookup->mark == 0) return false;
+    auto found = marked_lookup(lookup->host, lookup->mark);
+    if (!found) return false;
+    std::lock_guard lock(lookup->mutex);
+    for (const IpAddress& ip : *found) add(lookup->found, ip, lookup->port);
+    return true;
+}
+
+void look_up(const std::shared_ptr<Lookup>& lookup) {
+    // mDNS, systemd-resolved and the like are beyond a library that only speaks DNS.
+    if (!look_up_marked(lookup)) look_up_plainly(lookup);
     std::uint64_t one = 1;
     [[maybe_unused]] auto written = ::write(lookup->done.get(), &one, sizeof one);
     lookups.fetch_sub(1);
@@ -93,11 +112,13 @@ Result<> start(const std::shared_ptr<Lookup>& lookup) {
 
 }  // namespace
 
-Task<Result<std::vector<Endpoint>>> resolve(std::string host, std::uint16_t port, SteadyTime deadline) {
+Task<Result<std::vector<Endpoint>>> resolve(std::string host, std::uint16_t port, std::uint32_t mark,
+                                            SteadyTime deadline) {
     if (auto literal = IpAddress::parse(host)) co_return std::vector<Endpoint>{Endpoint{*literal, port}};
     auto lookup = std::make_shared<Lookup>();
     lookup->host = host;
     lookup->port = port;
+    lookup->mark = mark;
     lookup->done = UniqueFd(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
     UniqueFd mine(::fcntl(lookup->done.get(), F_DUPFD_CLOEXEC, 0));
     if (!mine.valid()) co_return fail_errno("look up " + host + ": eventfd");

@@ -179,10 +179,16 @@ TEST_F(HostileServer, NobodyListeningIsAClearError) {
 }
 
 TEST_F(HostileServer, NamesAreLookedUpAndEachAddressIsTried) {
-    auto found = run(io_, http::resolve("localhost", 80, std::chrono::steady_clock::now() + test::kWatchdog));
+    auto found =
+        run(io_, http::resolve("localhost", 80, 0, std::chrono::steady_clock::now() + test::kWatchdog));
     ASSERT_TRUE(found) << found.error().message();
     EXPECT_TRUE(found->front().address.is_loopback());
-    auto none = run(io_, http::resolve("no-such-host.invalid", 80, std::chrono::steady_clock::now()));
+    found =
+        run(io_, http::resolve("localhost", 80, 0x10, std::chrono::steady_clock::now() + test::kWatchdog));
+    ASSERT_TRUE(found) << "with a mark: " << found.error().message();
+    EXPECT_TRUE(found->front().address.is_loopback());
+    EXPECT_EQ(found->front().port, 80);
+    auto none = run(io_, http::resolve("no-such-host.invalid", 80, 0, std::chrono::steady_clock::now()));
     ASSERT_FALSE(none) << "the deadline has passed, whatever the resolver says";
 
     serve({{std::string(kOk) + "content-length: 0\r\n\r\n"}});
