@@ -7,12 +7,21 @@ function(wglan_use_boost_pch target)
   target_precompile_headers(${target} REUSE_FROM wglan_boost_pch)
 endfunction()
 
-# wglan_module(NAME [DEPS lib...] [PCH]): the static library wglan_NAME from the *.cpp files of this
-# folder. DEPS are the only modules and libraries that its sources may include.
-# PCH: precompile Boost.Asio and Beast for it.
+# wglan_module(NAME [DEPS lib...] [PCH] [ONLY file... | WITHOUT file...]): the static library wglan_NAME
+# from the *.cpp files of this folder. DEPS are the only modules and libraries that its sources may include.
+# PCH: precompile Boost.Asio and Beast for it. ONLY, WITHOUT: these files, named without .cpp, or the others,
+# where one folder holds two libraries.
 function(wglan_module name)
-  cmake_parse_arguments(arg "PCH" "" "DEPS" ${ARGN})
+  cmake_parse_arguments(arg "PCH" "" "DEPS;ONLY;WITHOUT" ${ARGN})
   file(GLOB sources CONFIGURE_DEPENDS *.cpp)
+  if(arg_ONLY)
+    list(TRANSFORM arg_ONLY PREPEND ${CMAKE_CURRENT_SOURCE_DIR}/)
+    list(TRANSFORM arg_ONLY APPEND .cpp)
+    set(sources ${arg_ONLY})
+  endif()
+  foreach(file ${arg_WITHOUT})
+    list(REMOVE_ITEM sources ${CMAKE_CURRENT_SOURCE_DIR}/${file}.cpp)
+  endforeach()
   if(sources)
     add_library(wglan_${name} STATIC ${sources})
     target_link_libraries(wglan_${name} PRIVATE wglan_options PUBLIC ${arg_DEPS})

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// deps: wglan_discovery
+// deps: wglan_records
 // Records and cache files: what decodes is canonical once encoded, and nothing crashes.
 #include <cstdlib>
 

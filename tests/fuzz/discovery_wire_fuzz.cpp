@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// deps: wglan_discovery
+// deps: wglan_records
 // What a service or a publisher may send: whatever parses must come out the same when written and
 // read again.
 #include <cstdlib>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// deps: wglan_kubernetes
+// deps: wglan_kubernetes_objects
 // What the Kubernetes API sends, and annotations behind a right signature: nothing crashes, and a record that
 // is read is one that could be published.
 #include <cstdlib>

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// deps: wglan_kubernetes
+// deps: wglan_kubernetes_objects wglan_http
 // A watch as it comes from the network, in pieces: HTTP framing, chunks, lines, events of Nodes and of the
 // API servers' EndpointSlice. No byte of the body is lost or made up, and no line is longer than it may be.
 #include <algorithm>
