@@ -53,7 +53,6 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::
         return std::find(uplinks.begin(), uplinks.end(), ifindex) != uplinks.end();
     };
     int own_ifindex = 0;
-    bool first = true;
     for (const Link& link : *links) {
         if (link.name == own) own_ifindex = link.ifindex;
         const auto [flow, end] = kTunnelFlows.equal_range(link.kind);
@@ -62,10 +61,9 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::
         facts.uplinks.push_back({link.ifindex, link.name});
         if (link.physical) facts.physical_uplinks.insert(link.ifindex);
         if (link.running) facts.carriers.insert(link.ifindex);
-        if (link.mtu == 0) continue;
-        facts.underlay_mtu = first ? link.mtu : std::min(facts.underlay_mtu, link.mtu);
-        first = false;
     }
+    facts.underlay_mtu =
+        underlay_mtu(*links, *addresses, *routes, uplinks, pods).value_or(facts.underlay_mtu);
     if (!config.steering.uplinks)
         for (const Link& link : *links)
             if (ways.contains(link.ifindex) && !is_uplink(link.ifindex) && leads_to_peers(link, own))

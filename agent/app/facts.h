@@ -17,7 +17,7 @@ struct HostFacts {
     std::vector<Uplink> uplinks;
     std::set<int> physical_uplinks;         // ifindexes
     std::set<int> carriers;                 // of the uplinks, those whose cable leads somewhere
-    std::uint32_t underlay_mtu = 1500;      // the smallest of the uplinks'
+    std::uint32_t underlay_mtu = 1500;      // see underlay_mtu()
     std::vector<IpAddress> node_addresses;  // published: global ones on uplinks, best first
     std::vector<IpAddress> all_addresses;   // every address of the host but wglan0's
     std::vector<IpAddress> gateways;

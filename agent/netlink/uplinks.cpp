@@ -157,6 +157,30 @@ std::vector<IpAddress> node_addresses(const std::vector<Link>& links,
     return result;
 }
 
+std::optional<std::uint32_t> underlay_mtu(const std::vector<Link>& links,
+                                          const std::vector<InterfaceAddress>& addresses,
+                                          const std::vector<Route>& routes, const std::vector<int>& uplinks,
+                                          const std::vector<Prefix>& own_pod_prefixes) {
+    const auto carries_ours = [&](const Link& link) {
+        if (has_default(routes, link.ifindex)) return true;
+        bool any = false, network = false;
+        for (const InterfaceAddress& address : addresses) {
+            if (address.ifindex != link.ifindex || !is_global(address)) continue;
+            any = true;
+            network |=
+                !in_any(own_pod_prefixes, address.address) && (!is_tunnel(link) || !is_host_prefix(address));
+        }
+        return network || (!any && !is_tunnel(link));
+    };
+    std::optional<std::uint32_t> ours, all;
+    for (const Link& link : links) {
+        if (std::ranges::find(uplinks, link.ifindex) == uplinks.end() || link.mtu == 0) continue;
+        all = std::min(all.value_or(link.mtu), link.mtu);
+        if (carries_ours(link)) ours = std::min(ours.value_or(link.mtu), link.mtu);
+    }
+    return ours ? ours : all;
+}
+
 std::vector<IpAddress> gateways(const std::vector<Route>& routes) {
     std::set<IpAddress> unique;
     for (const Route& route : routes) {

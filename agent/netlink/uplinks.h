@@ -38,6 +38,14 @@ std::vector<IpAddress> node_addresses(const std::vector<Link>& links,
                                       const std::string& own_interface,
                                       const std::vector<Prefix>& own_pod_prefixes = {});
 
+// The smallest MTU among the uplinks that WireGuard's own packets may leave by; nullopt = none is known. A
+// CNI's device (a tunnel that holds no network but host prefixes, or what holds addresses in own_pod_prefixes
+// alone) is none of them without a default route: what goes out by it is a CNI's packet, not one of ours.
+std::optional<std::uint32_t> underlay_mtu(const std::vector<Link>& links,
+                                          const std::vector<InterfaceAddress>& addresses,
+                                          const std::vector<Route>& routes, const std::vector<int>& uplinks,
+                                          const std::vector<Prefix>& own_pod_prefixes = {});
+
 // Next hops of all routes but our own, sorted, each once: they must never be steered.
 std::vector<IpAddress> gateways(const std::vector<Route>& routes);
 

@@ -57,6 +57,10 @@ struct Host {
         return select_uplinks(links, addresses, routes, globs, "wglan0", pod_prefixes);
     }
 
+    std::optional<std::uint32_t> underlay() const {
+        return underlay_mtu(links, addresses, routes, uplinks(), pod_prefixes);
+    }
+
     std::vector<std::string> node_addresses() const {
         std::vector<std::string> texts;
         for (const IpAddress& address :
@@ -229,6 +233,53 @@ TEST(NodeAddresses, ACniTunnelsAddressIsNotTheNodes) {
     host.pod_prefixes = {*Prefix::parse("10.244.1.0/24")};
     EXPECT_THAT(host.uplinks(), ElementsAre(2, 3, 4));
     EXPECT_THAT(host.node_addresses(), ElementsAre("192.0.2.7"));
+}
+
+TEST(UnderlayMtu, IsTheSmallestThatOurOwnPacketsMayMeet) {
+    Host host = plain_host();
+    EXPECT_EQ(host.underlay(), std::nullopt) << "no device tells its MTU";
+    host.links[1].mtu = 1500;
+    host.links[2].mtu = 1280;  // wglan0
+    EXPECT_EQ(host.underlay(), 1500U);
+    host.link(3, "eth1").mtu = 1400;
+    host.address(3, "198.51.100.7/32");
+    EXPECT_EQ(host.underlay(), 1400U);
+    host.link(4, "ppp0").mtu = 1300;
+    host.route(4, "::/0");
+    EXPECT_EQ(host.underlay(), 1300U);
+}
+
+TEST(UnderlayMtu, ACnisDevicesAreNone) {
+    Host host = plain_host();
+    host.links[1].mtu = 1500;
+    host.pod_prefixes = {*Prefix::parse("10.244.1.0/24"), *Prefix::parse("fd00:244:1::/64")};
+    host.link(3, "flannel.1", "vxlan").mtu = 1450;
+    host.address(3, "10.244.1.0/32");
+    host.link(4, "flannel-v6.1", "vxlan").mtu = 1430;
+    host.address(4, "fd00:244:1::/128");
+    host.link(5, "vxlan.calico", "vxlan").mtu = 1450;
+    host.address(5, "10.244.1.64/32");
+    host.link(6, "cilium_vxlan", "vxlan").mtu = 1400;
+    host.link(7, "cilium_host", "veth").mtu = 1390;
+    host.address(7, "10.244.1.200/32");
+    host.link(8, "tunl0", "ipip").mtu = 1440;
+    host.address(8, "10.99.0.1/32");  // of an address pool of the CNI's own
+    EXPECT_EQ(host.underlay(), 1500U);
+    // Unless our packets may go through it.
+    host.route(6, "0.0.0.0/0");
+    EXPECT_EQ(host.underlay(), 1400U);
+}
+
+TEST(UnderlayMtu, ATunnelBetweenSitesIsOne) {
+    Host host = plain_host();
+    host.links[1].mtu = 1500;
+    host.link(3, "gre1", "gre").mtu = 1476;
+    host.address(3, "10.99.0.1/30");
+    EXPECT_EQ(host.underlay(), 1476U);
+    Host alone;
+    alone.link(3, "gre1", "gre").mtu = 1476;
+    alone.address(3, "10.99.0.1/32");
+    EXPECT_EQ(alone.underlay(), 1476U) << "better than nothing";
 }
 
 TEST(Gateways, OnceEachAndNotOurOwn) {
