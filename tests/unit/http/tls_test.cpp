@@ -89,6 +89,22 @@ TEST_F(Tls, RefusesAnotherAuthorityAnotherHostAndAnExpiredCertificate) {
     EXPECT_THAT(expired.error().message(), HasSubstr("expired"));
 }
 
+TEST_F(Tls, AnIntermediateAuthorityAloneIsTrustedAsItIs) {
+    serve("DNS:localhost");
+    const auto root_key = test::make_key(), middle_key = test::make_key(), key = test::make_key();
+    const auto root = test::make_certificate(root_key.get(), "root", "", nullptr, root_key.get());
+    const auto middle = test::make_certificate(middle_key.get(), "middle", "", root.get(), root_key.get());
+    const auto leaf =
+        test::make_certificate(key.get(), "server", "DNS:localhost", middle.get(), middle_key.get());
+    test::write_pem(dir_ / "middle.pem", middle.get(), nullptr);
+    test::write_pem(dir_ / "cert.pem", leaf.get(), nullptr);
+    test::write_pem(dir_ / "key.pem", nullptr, key.get());
+    ASSERT_TRUE(server_->reload_certificates());
+    auto response = get("localhost", dir_ / "middle.pem");
+    ASSERT_TRUE(response) << response.error().message();
+    EXPECT_FALSE(get("localhost", authority_.ca_file));
+}
+
 TEST_F(Tls, ReloadsCertificatesAndKeepsTheOldOnesOnAnError) {
     serve("DNS:elsewhere.example");
     EXPECT_FALSE(get("localhost", authority_.ca_file));
