@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/kubernetes/api_json.h"
 
+#include <algorithm>
+#include <optional>
+
 #include <fmt/format.h>
 
 #include "agent/base/text.h"
@@ -10,7 +13,73 @@ namespace {
 
 constexpr std::size_t kMaxMessage = 300;
 
+constexpr int kMaxDepth = 32;
+constexpr auto kNowhere = std::string_view::npos;
+
 bool is_bulk(std::string_view key) { return key == "managedFields" || key == "images"; }
+
+std::size_t after_blanks(std::string_view text, std::size_t at) {
+    return std::min(text.find_first_not_of(" \t\r\n", at), text.size());
+}
+
+// Past the closing quote of the string that begins at `at`.
+std::size_t after_string(std::string_view text, std::size_t at) {
+    for (std::size_t end = text.find('"', at + 1); end != kNowhere; end = text.find('"', end + 1)) {
+        std::size_t escapes = 0;
+        while (text[end - 1 - escapes] == '\\') ++escapes;
+        if (escapes % 2 == 0) return end + 1;
+    }
+    return kNowhere;
+}
+
+// Past the value that begins at `at`; what is in it isn't checked.
+std::size_t after_value(std::string_view text, std::size_t at) {
+    std::size_t depth = 0;
+    while (at < text.size()) {
+        const char c = text[at];
+        if (c == '"') {
+            at = after_string(text, at);
+            if (at == kNowhere) return kNowhere;
+        } else {
+            if (c == '{' || c == '[') ++depth;
+            if ((c == '}' || c == ']') && depth-- == 0) return kNowhere;
+            ++at;
+        }
+        if (depth == 0 && (c == '"' || c == '}' || c == ']')) return at;
+        constexpr std::string_view kEnds = ",}] \t\r\n";
+        if (depth == 0 && at < text.size() && kEnds.find(text[at]) != kNowhere) return at;
+    }
+    return kNowhere;
+}
+
+// With null for what is never looked at, and most of a Node: parsing it takes longer than all else that is
+// done to a Node. nullopt: nested too deep. What isn't JSON comes out as it is.
+std::optional<std::string> without_bulk(std::string_view text) {
+    std::string out;
+    std::size_t kept = 0;
+    int depth = 0;
+    for (std::size_t at = 0; at < text.size();) {
+        const char c = text[at];
+        if (c != '"') {
+            if ((c == '{' || c == '[') && ++depth > kMaxDepth) return std::nullopt;
+            if (c == '}' || c == ']') --depth;
+            ++at;
+            continue;
+        }
+        const std::size_t end = after_string(text, at);
+        if (end == kNowhere) break;
+        const bool bulk = is_bulk(text.substr(at + 1, end - at - 2));
+        at = end;
+        if (!bulk) continue;
+        const std::size_t colon = after_blanks(text, end);
+        if (colon == text.size() || text[colon] != ':') continue;
+        const std::size_t value = after_blanks(text, colon + 1), past = after_value(text, value);
+        if (past == kNowhere) break;
+        out.append(text.substr(kept, value - kept)).append("null");
+        at = kept = past;
+    }
+    return out.append(text.substr(kept));
+}
 
 const Json& empty() {
     static const Json kEmpty = Json::object();
@@ -23,11 +92,9 @@ Result<Json> parse(std::string_view text, std::size_t limit) {
     if (text.size() > limit)
         return fail(ErrorKind::invalid,
                     fmt::format("JSON of {} bytes, at most {} are accepted", text.size(), limit));
-    if (json_read::too_deep(text)) return fail(ErrorKind::invalid, "JSON nested too deep");
-    const auto keep = [](int, Json::parse_event_t event, const Json& value) {
-        return event != Json::parse_event_t::key || !is_bulk(value.get_ref<const std::string&>());
-    };
-    Json value = Json::parse(text, keep, false);
+    const auto lean = without_bulk(text);
+    if (!lean) return fail(ErrorKind::invalid, "JSON nested too deep");
+    Json value = Json::parse(*lean, nullptr, false);
     if (value.is_discarded()) return fail(ErrorKind::invalid, "not JSON");
     if (!value.is_object()) return fail(ErrorKind::invalid, "not a JSON object");
     return value;

@@ -10,7 +10,7 @@ using json_read::Json;
 
 inline constexpr std::size_t kMaxText = 1024;  // resourceVersion, continue token, uid
 
-// Without what is never looked at, and most of a Node: managedFields, images.
+// With null for what is never looked at, and most of a Node: managedFields, images.
 Result<Json> parse(std::string_view text, std::size_t limit);
 
 // The object under this name; an empty one where there is none. The API writes null for empty ones.
