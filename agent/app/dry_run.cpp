@@ -84,6 +84,7 @@ CniShare share_of(const Config& config, const RouteVerdicts& verdicts, const Pre
 void gather(asio::io_context& io, SourceSet& sources, Registry& registry) {
     sources.start([&](SourceUpdate update) {
         const SteadyTime now = system_clock().now();
+        for (const Tombstone& tombstone : update.tombstones) registry.tombstone(tombstone);
         if (update.kind == SourceUpdate::Kind::snapshot)
             registry.snapshot(update.source, std::move(update.records), now);
         if (update.kind == SourceUpdate::Kind::put)

@@ -54,7 +54,7 @@ public:
         add(make_static_source(io, static_records(config)));
         if (!config.automatic_nodes) return {};
         open_cache(io, config, context);
-        if (auto opened = open_kubernetes(config, context, identity); !opened) return opened;
+        open_kubernetes(config, context, identity);
         for (const ServiceConfig& service : config.discovery.services) {
             ServiceOptions options;
             options.url = service.url;
@@ -169,28 +169,26 @@ private:
             spdlog::warn("{}: the record is not withdrawn: {}", source.status().name, done.error().message());
     }
 
-    Result<> open_kubernetes(const Config& config, const SourceContext& context, const Identity& identity) {
+    void open_kubernetes(const Config& config, const SourceContext& context, const Identity& identity) {
         const KubernetesConfig& wanted = config.discovery.kubernetes;
-        if (!wanted.enabled.value_or(true)) return {};
-        auto access = wanted.kubeconfig.empty() ? in_cluster_access(process_environment())
-                                                : read_kubeconfig(wanted.kubeconfig);
-        // By itself it is off where there is no cluster; what is half there is worth an error.
-        if (!access && !wanted.enabled && access.error().kind() == ErrorKind::not_found &&
-            wanted.kubeconfig.empty())
-            return {};
-        if (!access) return fail_with(access, "discovery.kubernetes");
+        if (!wanted.enabled.value_or(true)) return;
         NodeSourceOptions options;
-        options.access = std::move(*access);
+        options.access = [kubeconfig = wanted.kubeconfig] {
+            return kubeconfig.empty() ? in_cluster_access(process_environment())
+                                      : read_kubeconfig(kubeconfig);
+        };
+        // By itself it is off where there is no cluster. What is half there is the source's to tell, and to
+        // try again: the other sources go on meanwhile.
+        if (!wanted.enabled && wanted.kubeconfig.empty()) {
+            const auto access = options.access();
+            if (!access && access.error().kind() == ErrorKind::not_found) return;
+        }
         options.annotation_prefix = wanted.annotation_prefix;
         options.publish_status = wanted.publish_status;
         options.node_name = config.node.name;
         options.socket_mark = config.interface.firewall_mark;
-        auto source = make_node_source(context, std::make_shared<const Secret>(identity.seed.clone()),
-                                       std::move(options));
-        if (!source) return fail_with(source, "discovery.kubernetes");
         has_cluster_ = true;
-        add(std::move(*source));
-        return {};
+        add(make_node_source(context, std::make_shared<const Secret>(identity.seed.clone()), options));
     }
 
     void add(std::unique_ptr<Source> source) { entries_.push_back({std::move(source), false}); }

@@ -43,6 +43,13 @@ Result<> SequenceGuard::admit(const IdentityKey& node, std::uint64_t sequence, U
     return {};
 }
 
+Result<> SequenceGuard::admit(const Tombstone& tombstone) {
+    if (auto done = check(tombstone.identity, tombstone.sequence, EnvelopeKind::remove); !done) return done;
+    if (!seen_.contains(tombstone.identity)) make_room();
+    seen_[tombstone.identity] = {tombstone.sequence, tombstone.issued, true, nullptr, nullptr};
+    return {};
+}
+
 bool SequenceGuard::knows(const NodeEntry& entry) const {
     const auto it = seen_.find(entry.node);
     if (it == seen_.end() || !it->second.entry) return false;

@@ -31,6 +31,8 @@ public:
     // A verified record without an envelope, as Node annotations hold it; `text` for the cache.
     Result<> admit(const IdentityKey& node, std::uint64_t sequence, UnixTime issued,
                    std::shared_ptr<const std::string> text = nullptr);
+    // A verified withdrawal without an envelope.
+    Result<> admit(const Tombstone& tombstone);
     // The same judgement without remembering.
     Result<> check(const IdentityKey& node, std::uint64_t sequence, EnvelopeKind kind) const;
     // True if exactly these signed bytes were admitted last: no need to verify them again.

@@ -48,6 +48,11 @@ Result<std::string> text_at(const YAML::Node& map, const char* key) {
     return value.Scalar();
 }
 
+bool is_here(const std::string& host) {
+    const auto address = IpAddress::parse(host);
+    return host == "localhost" || (address && address->is_loopback());
+}
+
 class Kubeconfig {
 public:
     Kubeconfig(YAML::Node root, std::filesystem::path folder)
@@ -116,6 +121,10 @@ private:
         if (!name) return Failure(name.error());
         auto url = Url::parse(*server);
         if (!url) return fail_with(url, "`server`");
+        if (!url->tls && !is_here(url->host))
+            return fail(
+                ErrorKind::unsupported,
+                "`server`: without TLS (http://) a server on this host alone is used (kubectl proxy)");
         access.server = std::move(*url);
         access.server_name = *name;
         auto authority = pem(cluster, kAuthority);
@@ -150,6 +159,8 @@ private:
         if (!data) return Failure(data.error());
         if (!file) return Failure(file.error());
         if (!data->empty()) {
+            // Wrapped lines are no fault: kubectl takes them too.
+            std::erase_if(*data, [](char c) { return c == '\n' || c == '\r' || c == ' '; });
             auto decoded = base64_decode(*data);
             wipe(*data);
             if (!decoded) return fail(ErrorKind::invalid, fmt::format("`{}` isn't base64", source.data));
@@ -166,6 +177,16 @@ private:
 };
 
 }  // namespace
+
+bool operator==(const KubeAccess& left, const KubeAccess& right) {
+    const auto same = [](const std::shared_ptr<const Secret>& a, const std::shared_ptr<const Secret>& b) {
+        return a && b ? a->text() == b->text() : !a && !b;
+    };
+    return left.server.to_string() == right.server.to_string() && left.ca_pem == right.ca_pem &&
+           left.server_name == right.server_name && left.token_file == right.token_file &&
+           same(left.token, right.token) && left.certificate_pem == right.certificate_pem &&
+           same(left.key_pem, right.key_pem);
+}
 
 Environment process_environment() {
     return [](const char* name) -> std::optional<std::string> {
@@ -193,17 +214,20 @@ Result<KubeAccess> in_cluster_access(const Environment& environment, const std::
     const auto host = environment("KUBERNETES_SERVICE_HOST"), port = environment("KUBERNETES_SERVICE_PORT");
     if (!host || host->empty() || !port || port->empty())
         return fail(ErrorKind::not_found, "not in a pod: KUBERNETES_SERVICE_HOST and _PORT aren't set");
-    const bool bare_v6 = host->find(':') != std::string::npos;
+    const bool bare_v6 = host->find(':') != std::string::npos && !host->starts_with('[');
     auto url = Url::parse("https://" + (bare_v6 ? "[" + *host + "]" : *host) + ":" + *port);
     if (!url) return fail_with(url, "KUBERNETES_SERVICE_HOST and _PORT");
     KubeAccess access;
     access.server = std::move(*url);
+    // Not `not_found`, also where the files are: it is a pod, and this is missing there.
+    const auto missing = [](const Error& error) {
+        return fail(ErrorKind::io, "the service account: " + error.message());
+    };
     auto authority = read_file(account / "ca.crt", kMaxCertificate);
-    if (!authority) return fail_with(authority, "the service account");
+    if (!authority) return missing(authority.error());
     access.ca_pem = std::move(*authority);
     access.token_file = account / "token";
-    if (auto token = read_secret_file(access.token_file); !token)
-        return fail_with(token, "the service account");
+    if (auto token = read_secret_file(access.token_file); !token) return missing(token.error());
     return access;
 }
 

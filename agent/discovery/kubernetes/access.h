@@ -24,6 +24,9 @@ struct KubeAccess {
     std::shared_ptr<const Secret> key_pem;
 };
 
+bool operator==(const KubeAccess& left, const KubeAccess& right);
+
+using ReadAccess = std::function<Result<KubeAccess>()>;
 using Environment = std::function<std::optional<std::string>(const char* name)>;
 Environment process_environment();
 

@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/file.h"
+#include "agent/base/log.h"
 #include "agent/discovery/kubernetes/node.h"
 #include "agent/http/gzip.h"
 
@@ -39,26 +40,57 @@ std::string hint(unsigned status) {
 
 }  // namespace
 
-Result<std::shared_ptr<KubeApi>> KubeApi::make(asio::io_context& io, KubeAccess access, std::uint32_t mark,
-                                               const KubeTimes& times) {
+Result<> KubeApi::ready() const {
+    const auto made = session();
+    return made ? Result<>{} : Result<>(Failure(made.error()));
+}
+
+std::optional<HostPort> KubeApi::server() const {
+    const auto made = session();
+    if (!made) return std::nullopt;
+    return HostPort{(*made)->access.server.host, (*made)->access.server.port};
+}
+
+Result<std::shared_ptr<const KubeApi::Session>> KubeApi::session() const {
+    if (session_) return session_;
+    auto access = read_();
+    if (!access) return Failure(access.error());
+    auto opened = open(std::move(*access));
+    if (opened) session_ = *opened;
+    return opened;
+}
+
+Result<std::shared_ptr<const KubeApi::Session>> KubeApi::open(KubeAccess access) const {
     HttpClientOptions options;
     options.ca_pem = access.ca_pem;
     options.server_name = access.server_name;
     options.certificate_pem = access.certificate_pem;
     options.key_pem = access.key_pem;
-    options.socket_mark = mark;
-    options.connect_timeout = times.connect_timeout;
-    options.request_timeout = times.request_timeout;
-    options.max_body = kMaxNodeListBody;
+    options.socket_mark = mark_;
+    options.connect_timeout = times_.connect_timeout;
+    options.request_timeout = times_.request_timeout;
+    options.max_body = times_.most_body;
     options.max_line = kMaxNodeLine;
-    auto client = make_http_client(io, access.server, std::move(options));
+    auto client = make_http_client(io_, access.server, std::move(options));
     if (!client) return fail_with(client, "API server " + access.server.to_string());
-    auto api = std::make_shared<KubeApi>(std::move(access));
-    api->client_ = std::move(*client);
-    return api;
+    auto session = std::make_shared<Session>();
+    session->access = std::move(access);
+    session->client = std::move(*client);
+    return std::shared_ptr<const Session>(std::move(session));
 }
 
-Result<HttpRequest> KubeApi::request(const char* method, std::string target) const {
+// A file that is being written is no reason to give up what worked until now.
+void KubeApi::refresh() const {
+    auto access = read_();
+    if (!access || !session_ || *access == session_->access) return;
+    auto opened = open(std::move(*access));
+    if (!opened) return;
+    spdlog::info("API server {}: certificates, token or address were renewed",
+                 (*opened)->access.server.to_string());
+    session_ = std::move(*opened);
+}
+
+Result<HttpRequest> KubeApi::request(const KubeAccess& access, const char* method, std::string target) {
     HttpRequest request;
     request.method = method;
     request.target = std::move(target);
@@ -71,25 +103,34 @@ Result<HttpRequest> KubeApi::request(const char* method, std::string target) con
         value = "Bearer ";
         value += token.text();
     };
-    if (!access_.token_file.empty()) {
-        const auto token = read_secret_file(access_.token_file);
+    if (!access.token_file.empty()) {
+        const auto token = read_secret_file(access.token_file);
         if (!token) return fail_with(token, "our token");
         bearer(*token);
-    } else if (access_.token) {
-        bearer(*access_.token);
+    } else if (access.token) {
+        bearer(*access.token);
     }
     return request;
 }
 
+Task<Result<HttpResponse>> KubeApi::exchange(std::shared_ptr<const Session> session,
+                                             HttpRequest request) const {
+    auto response = co_await session->client->request(std::move(request));
+    if (!response || response->status == 401) refresh();
+    co_return std::move(response);
+}
+
 Task<Result<HttpResponse>> KubeApi::get(std::string target) const {
-    auto made = request("GET", std::move(target));
+    auto opened = session();
+    if (!opened) co_return Failure(opened.error());
+    auto made = request((*opened)->access, "GET", std::move(target));
     if (!made) co_return Failure(made.error());
     made->headers["accept-encoding"] = "gzip";
-    auto response = co_await client_->request(std::move(*made));
+    auto response = co_await exchange(std::move(*opened), std::move(*made));
     if (!response) co_return Failure(response.error());
     if (const auto it = response->headers.find("content-encoding");
         it != response->headers.end() && it->second == "gzip") {
-        auto plain = gunzip(response->body, kMaxNodeListBody);
+        auto plain = gunzip(response->body, times_.most_body);
         if (!plain) co_return Failure(plain.error());
         response->body = std::move(*plain);
     }
@@ -97,9 +138,13 @@ Task<Result<HttpResponse>> KubeApi::get(std::string target) const {
 }
 
 Task<Result<std::unique_ptr<HttpStream>>> KubeApi::watch(std::string target) const {
-    auto made = request("GET", std::move(target));
+    auto opened = session();
+    if (!opened) co_return Failure(opened.error());
+    auto made = request((*opened)->access, "GET", std::move(target));
     if (!made) co_return Failure(made.error());
-    co_return co_await client_->stream(std::move(*made));
+    auto stream = co_await (*opened)->client->stream(std::move(*made));
+    if (!stream || (*stream)->status() == 401) refresh();
+    co_return std::move(stream);
 }
 
 Task<Result<HttpResponse>> KubeApi::merge_patch(std::string target, std::string json) const {
@@ -117,11 +162,13 @@ Task<Result<HttpResponse>> KubeApi::post(std::string target, std::string json) c
 
 Task<Result<HttpResponse>> KubeApi::send(const char* method, const char* type, std::string target,
                                          std::string json) const {
-    auto made = request(method, std::move(target));
+    auto opened = session();
+    if (!opened) co_return Failure(opened.error());
+    auto made = request((*opened)->access, method, std::move(target));
     if (!made) co_return Failure(made.error());
     made->headers["content-type"] = type;
     made->body = std::move(json);
-    co_return co_await client_->request(std::move(*made));
+    co_return co_await exchange(std::move(*opened), std::move(*made));
 }
 
 Error kube_error(unsigned status, std::string_view body, const char* doing) {
@@ -135,6 +182,10 @@ Error kube_error(unsigned status, std::string_view body, const char* doing) {
     if (!said.empty()) text += " (" + said + ")";
     const bool refused = status == 401 || status == 403;
     return {refused ? ErrorKind::permission : ErrorKind::protocol, std::move(text)};
+}
+
+bool is_another(unsigned status, std::string_view body) {
+    return status == 404 || (status == 422 && status_message(body).find("metadata.uid") != std::string::npos);
 }
 
 std::optional<Milliseconds> retry_after(const HttpResponse& response, Milliseconds most) {

@@ -86,9 +86,11 @@ Task<Milliseconds> ApiServerFollower::read_events(std::unique_ptr<HttpStream> st
         auto line = co_await stream->read_line(times_.silence);
         if (stopped_) co_return Milliseconds{0};
         if (!line) {
-            // Servers end and cut watches all the time; one that only does that is given time.
+            // Servers end and cut watches all the time; one that only does that is given time. Silence is the
+            // rule here: this object hardly ever changes, and without a change there are no bookmarks either.
             if (line.error().kind() == ErrorKind::exhausted) version_.clear();
-            co_return first ? backoff_.next() : Milliseconds{0};
+            const bool silent = line.error().kind() == ErrorKind::timeout;
+            co_return first && !silent ? backoff_.next() : Milliseconds{0};
         }
         auto event = parse_slice_event(*line);
         if (!event || event->kind == SliceEvent::Kind::error) {

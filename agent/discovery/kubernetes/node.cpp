@@ -2,6 +2,7 @@
 #include "agent/discovery/kubernetes/node.h"
 
 #include <algorithm>
+#include <charconv>
 
 #include <fmt/format.h>
 
@@ -17,40 +18,51 @@ using namespace api_json;
 constexpr std::size_t kMaxItems = 10'000;  // of one page
 constexpr std::size_t kMaxCidrs = 16, kMaxAddresses = 64;
 constexpr std::size_t kMaxAnnotation = 256U << 10;  // Kubernetes: all of an object's together
-constexpr std::size_t kMaxOwnAnnotations = 32;
-constexpr std::size_t kMaxConditions = 256;
+constexpr std::size_t kMaxListed = 16'384;          // addresses and conditions, whosever they are
+
+// The API takes host bits too. What is none here is nobody's: one bad entry costs no other.
+std::optional<Prefix> network_of(std::string_view text) {
+    const auto slash = text.find('/');
+    const auto address = IpAddress::parse(text.substr(0, slash));
+    if (!address || slash == std::string_view::npos) return std::nullopt;
+    const auto digits = text.substr(slash + 1);
+    unsigned length = 0;
+    const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), length);
+    if (error != std::errc() || end != digits.data() + digits.size()) return std::nullopt;
+    const auto network = Prefix::make(*address, length);
+    return network ? std::optional(*network) : std::nullopt;
+}
 
 Result<> read_cidrs(const Json& spec, KubeNode& node) {
     const auto add = [&](const Json& item) -> Result<> {
         if (!item.is_string()) return fail(ErrorKind::invalid, "\"podCIDRs\": must hold strings");
-        const auto prefix = Prefix::parse(item.get_ref<const std::string&>());
-        if (!prefix) return fail_with(prefix, "\"podCIDRs\"");
-        if (std::ranges::find(node.pod_cidrs, *prefix) == node.pod_cidrs.end())
+        const auto prefix = network_of(item.get_ref<const std::string&>());
+        if (prefix && std::ranges::find(node.pod_cidrs, *prefix) == node.pod_cidrs.end())
             node.pod_cidrs.push_back(*prefix);
         return {};
     };
     if (auto read = each_in(spec, "podCIDRs", kMaxCidrs, add); !read) return read;
     // Clusters from before dual stack have this one alone.
     const Json* single = json_read::find(spec, "podCIDR");
-    return single != nullptr && node.pod_cidrs.empty() ? add(*single) : Result<>{};
+    return single != nullptr && !single->is_null() && node.pod_cidrs.empty() ? add(*single) : Result<>{};
 }
 
 Result<> read_addresses(const Json& status, KubeNode& node) {
-    return each_in(status, "addresses", kMaxAddresses, [&](const Json& item) -> Result<> {
+    return each_in(status, "addresses", kMaxListed, [&](const Json& item) -> Result<> {
         if (!item.is_object()) return fail(ErrorKind::invalid, "\"addresses\": must hold objects");
         const auto type = text_in(item, "type"), text = text_in(item, "address");
-        if (!type || !text) return fail(ErrorKind::invalid, "\"addresses\": must hold short strings");
-        if (*type != "InternalIP" && *type != "ExternalIP") return {};
+        if (!type || !text || (*type != "InternalIP" && *type != "ExternalIP")) return {};
         // Cloud providers have put names and empty text here: one bad address costs no other.
         const auto address = IpAddress::parse(*text);
-        if (address && std::ranges::find(node.addresses, *address) == node.addresses.end())
+        if (address && node.addresses.size() < kMaxAddresses &&
+            std::ranges::find(node.addresses, *address) == node.addresses.end())
             node.addresses.push_back(*address);
         return {};
     });
 }
 
 Result<> read_condition(const Json& status, KubeNode& node) {
-    return each_in(status, "conditions", kMaxConditions, [&](const Json& item) -> Result<> {
+    return each_in(status, "conditions", kMaxListed, [&](const Json& item) -> Result<> {
         if (!item.is_object()) return fail(ErrorKind::invalid, "\"conditions\": must hold objects");
         // Everybody else's may look as they like.
         const auto type = text_in(item, "type");
@@ -88,11 +100,16 @@ Result<> read_annotations(const Json& metadata, std::string_view prefix, KubeNod
         const std::string_view name = key;
         if (!name.starts_with(prefix) || name.size() <= prefix.size() + 1 || name[prefix.size()] != '/')
             continue;
+        const auto own = name.substr(prefix.size() + 1);
+        if (std::ranges::find(kAnnotationNames, own, [](const char* known) {
+                return std::string_view(known);
+            }) == std::end(kAnnotationNames))
+            continue;
         if (!value.is_string()) return fail(ErrorKind::invalid, "\"annotations\": must hold strings");
         const auto& text = value.get_ref<const std::string&>();
-        if (text.size() > kMaxAnnotation || node.annotations.size() == kMaxOwnAnnotations)
-            return fail(ErrorKind::invalid, fmt::format("\"annotations\": too much below {}", prefix));
-        node.annotations.emplace(name.substr(prefix.size() + 1), text);
+        if (text.size() > kMaxAnnotation)
+            return fail(ErrorKind::invalid, fmt::format("\"annotations\": too much in {}", name));
+        node.annotations.emplace(own, text);
     }
     return {};
 }
@@ -120,6 +137,15 @@ Result<KubeNode> read_node(const Json& object, std::string_view prefix) {
 }
 
 }  // namespace
+
+bool is_later(std::string_view version, std::string_view than) {
+    const auto number = [](std::string_view text) {
+        return !text.empty() && text.front() != '0' &&
+               text.find_first_not_of("0123456789") == std::string_view::npos;
+    };
+    if (!number(version) || !number(than)) return false;
+    return version.size() != than.size() ? version.size() > than.size() : version > than;
+}
 
 Result<KubeNode> parse_node(std::string_view json, std::string_view prefix) {
     auto object = parse(json, kMaxNodeLine);

@@ -17,6 +17,10 @@ using Annotations = std::map<std::string, std::string>;  // without the prefix a
 
 inline constexpr std::string_view kReadyCondition = "WglanReady";
 
+// All that we write; others below the prefix are somebody else's, or a later version's.
+inline constexpr const char* kAnnotationNames[] = {"public-key", "address",  "identity", "endpoints",
+                                                   "prefixes",   "observed", "sequence", "signature"};
+
 // Ours, as it stands on a Node.
 struct KubeCondition {
     std::string status;  // "True", "False" ...
@@ -57,6 +61,10 @@ struct KubeEvent {
 
 inline constexpr std::size_t kMaxNodeListBody = 32U << 20;
 inline constexpr std::size_t kMaxNodeLine = 4U << 20;  // etcd holds no object over 1.5 MiB
+
+// True if this resourceVersion is surely later than that one: both are decimal numbers, as all servers write
+// them (the API promises it from 1.35 on).
+bool is_later(std::string_view version, std::string_view than);
 
 // `prefix`: discovery.kubernetes.annotationPrefix.
 Result<KubeNodeList> parse_node_list(std::string_view json, std::string_view prefix);

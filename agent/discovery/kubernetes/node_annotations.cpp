@@ -21,11 +21,12 @@ constexpr const char* kPrefixes = "prefixes";
 constexpr const char* kObserved = "observed";
 constexpr const char* kSequence = "sequence";
 constexpr const char* kSignature = "signature";
-constexpr std::string_view kVersion = "v1";
-// Others below the prefix are somebody else's, or a later version's.
-constexpr const char* kNames[] = {kPublicKey, kAddress,  kIdentity, kEndpoints,
-                                  kPrefixes,  kObserved, kSequence, kSignature};
-constexpr std::span kSigned(kNames, std::size(kNames) - 1);  // in this order
+// What a signature says, by its first word and by the first line of the bytes under it.
+struct Statement {
+    std::string_view word, domain;
+};
+constexpr Statement kPut{"v1", "wglan/v1/node"}, kWithdrawn{"v1-withdrawn", "wglan/v1/node-withdrawn"};
+constexpr std::span kSigned(kAnnotationNames, std::size(kAnnotationNames) - 1);  // in this order
 
 const std::string& at(const Annotations& annotations, const char* name) {
     static const std::string kNone;
@@ -38,9 +39,10 @@ void put(std::string& to, std::string_view text) {
     fmt::format_to(std::back_inserter(to), "{}:{}\n", text.size(), text);
 }
 
-std::string said_bytes(const std::string& cluster, const std::string& node_name, const std::string& node_uid,
-                       std::string_view issued, const Annotations& annotations) {
-    std::string said = "wglan/v1/node\n";
+std::string said_bytes(const Statement& statement, const std::string& cluster, const std::string& node_name,
+                       const std::string& node_uid, std::string_view issued, const Annotations& annotations) {
+    std::string said(statement.domain);
+    said += '\n';
     put(said, cluster);
     put(said, node_name);
     put(said, node_uid);
@@ -94,15 +96,18 @@ Result<std::uint64_t> number(const char* name, std::string_view text, std::uint6
 }
 
 // Whose word it is, and since when.
-Result<UnixTime> verify_node(const ClusterKeys& keys, const KubeNode& node, const IdentityKey& identity) {
+Result<UnixTime> verify_node(const Statement& statement, const ClusterKeys& keys, const KubeNode& node,
+                             const IdentityKey& identity) {
     const auto parts = split(at(node.annotations, kSignature), '.');
-    if (parts.size() != 4 || parts[0] != kVersion)
-        return wrong(kSignature, "not v1.ISSUED.SIGNATURE.MAC: written by another version, or changed");
+    if (parts.size() != 4 || parts[0] != statement.word)
+        return wrong(kSignature,
+                     fmt::format("not {}.ISSUED.SIGNATURE.MAC: written by another version, or changed",
+                                 statement.word));
     const auto issued = number(kSignature, parts[1], kMaxSequence);
     const auto signature = base64url_decode(parts[2]), mac = base64url_decode(parts[3]);
     if (!issued) return Failure(issued.error());
     if (!signature || !mac) return wrong(kSignature, "not base64url");
-    const auto said = said_bytes(keys.cluster(), node.name, node.uid, parts[1], node.annotations);
+    const auto said = said_bytes(statement, keys.cluster(), node.name, node.uid, parts[1], node.annotations);
     if (!keys.is_authentic(said, as_bytes(*mac)))
         return fail(ErrorKind::permission,
                     "the annotations' MAC is wrong: changed, copied from another Node, or by another token");
@@ -161,9 +166,19 @@ Result<> read_observed(const Annotations& annotations, Record& record) {
     return {};
 }
 
+std::string sign_statement(const Statement& statement, const ClusterKeys& keys,
+                           std::span<const std::uint8_t> identity_seed, const Annotations& annotations,
+                           const std::string& node_name, const std::string& node_uid, UnixTime issued) {
+    const auto time = std::to_string(issued);
+    const auto said = said_bytes(statement, keys.cluster(), node_name, node_uid, time, annotations);
+    return fmt::format("{}.{}.{}.{}", statement.word, time,
+                       base64url_encode(sign(identity_seed, as_bytes(said))),
+                       base64url_encode(keys.authenticate(said)));
+}
+
 }  // namespace
 
-std::span<const char* const> annotation_names() { return kNames; }
+std::span<const char* const> annotation_names() { return kAnnotationNames; }
 
 Annotations annotate(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
                      const Record& record, const std::string& node_name, const std::string& node_uid) {
@@ -186,10 +201,32 @@ Annotations annotate(const ClusterKeys& keys, std::span<const std::uint8_t> iden
 std::string sign_annotations(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
                              const Annotations& annotations, const std::string& node_name,
                              const std::string& node_uid, UnixTime issued) {
-    const auto time = std::to_string(issued);
-    const auto said = said_bytes(keys.cluster(), node_name, node_uid, time, annotations);
-    return fmt::format("{}.{}.{}.{}", kVersion, time, base64url_encode(sign(identity_seed, as_bytes(said))),
-                       base64url_encode(keys.authenticate(said)));
+    return sign_statement(kPut, keys, identity_seed, annotations, node_name, node_uid, issued);
+}
+
+Annotations withdrawal(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
+                       const Tombstone& tombstone, const std::string& node_name,
+                       const std::string& node_uid) {
+    Annotations annotations = {{kIdentity, to_string(tombstone.identity)},
+                               {kSequence, std::to_string(tombstone.sequence)}};
+    annotations[kSignature] =
+        sign_statement(kWithdrawn, keys, identity_seed, annotations, node_name, node_uid, tombstone.issued);
+    return annotations;
+}
+
+bool is_withdrawal(const Annotations& annotations) {
+    const std::string_view signature = at(annotations, kSignature);
+    return signature.substr(0, signature.find('.')) == kWithdrawn.word;
+}
+
+Result<Tombstone> read_withdrawal(const ClusterKeys& keys, const KubeNode& node) {
+    const auto identity = parse_identity_key(at(node.annotations, kIdentity));
+    if (!identity) return wrong(kIdentity, identity.error().message());
+    const auto issued = verify_node(kWithdrawn, keys, node, *identity);
+    if (!issued) return Failure(issued.error());
+    const auto sequence = number(kSequence, at(node.annotations, kSequence), kMaxSequence);
+    if (!sequence) return Failure(sequence.error());
+    return Tombstone{*identity, *sequence, *issued};
 }
 
 Result<Record> read_annotations(const ClusterKeys& keys, const KubeNode& node) {
@@ -197,7 +234,7 @@ Result<Record> read_annotations(const ClusterKeys& keys, const KubeNode& node) {
         return fail(ErrorKind::not_found, "no annotations: no agent runs there");
     const auto identity = parse_identity_key(at(node.annotations, kIdentity));
     if (!identity) return wrong(kIdentity, identity.error().message());
-    const auto issued = verify_node(keys, node, *identity);
+    const auto issued = verify_node(kPut, keys, node, *identity);
     if (!issued) return Failure(issued.error());
     const auto sequence = number(kSequence, at(node.annotations, kSequence), kMaxSequence);
     if (!sequence) return Failure(sequence.error());

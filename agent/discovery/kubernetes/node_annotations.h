@@ -11,6 +11,9 @@
 //   observed     KEY=ip:port,...    where this node sees peers that are up
 //   sequence     decimal
 //   signature    v1.ISSUED.SIGNATURE.MAC, base64url without padding
+//
+// A node that leaves says so in the same way before its annotations go: identity and sequence alone, under a
+// signature that begins with "v1-withdrawn". The mere absence of annotations is no such word.
 #pragma once
 
 #include "agent/discovery/cluster_keys.h"
@@ -30,6 +33,13 @@ std::span<const char* const> annotation_names();
 std::string sign_annotations(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
                              const Annotations& annotations, const std::string& node_name,
                              const std::string& node_uid, UnixTime issued);
+
+// What a node that leaves says with this sequence; all other annotations of ours must go.
+Annotations withdrawal(const ClusterKeys& keys, std::span<const std::uint8_t> identity_seed,
+                       const Tombstone& tombstone, const std::string& node_name, const std::string& node_uid);
+bool is_withdrawal(const Annotations& annotations);
+// permission: MAC, signature or place is wrong. Freshness and sequence are the caller's to judge.
+Result<Tombstone> read_withdrawal(const ClusterKeys& keys, const KubeNode& node);
 
 // The record that a Node carries. A pod prefix counts only if the Node's spec has it too, a node address
 // only if its status has it; all other signed prefixes are further ones, which the registry judges: inside

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/kubernetes/node_follower.h"
 
+#include <utility>
+
 #include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/post.hpp>
 #include <boost/asio/redirect_error.hpp>
@@ -16,6 +18,7 @@ using namespace asio::experimental::awaitable_operators;
 namespace {
 
 constexpr std::size_t kPage = 250;  // Nodes: some 700 KB of text
+constexpr Seconds kLasting{10};     // a watch that ends later is none that ends at once
 // Nodes judged in one go (two checks of signatures each) before others get their turn.
 constexpr std::size_t kBatch = 32;
 constexpr std::size_t kNamed = 10;  // Nodes without an agent
@@ -31,7 +34,8 @@ NodeFollower::NodeFollower(const SourceContext& context, const KubeTimes& times,
       prefix_(std::move(prefix)),
       backoff_(times.backoff_first, times.backoff_most, context_.random),
       timer_(*context_.io),
-      view_(context_, source, std::move(own_name)) {
+      view_(context_, source, std::move(own_name)),
+      page_(kPage) {
     status_.name = std::move(source);
 }
 
@@ -68,6 +72,8 @@ SourceStatus NodeFollower::status() const {
 }
 
 Task<NodeFollower::Ended> NodeFollower::follow() {
+    if (std::exchange(silent_, false))
+        if (auto ended = co_await look_again()) co_return std::move(*ended);
     if (version_.empty())
         if (auto ended = co_await list()) co_return std::move(*ended);
     auto target =
@@ -86,7 +92,21 @@ Task<NodeFollower::Ended> NodeFollower::follow() {
         co_return ended;
     }
     synced();
+    heard();
     co_return co_await read_events(std::move(*opened));
+}
+
+// After a silence: is the server there, and does its history still reach as far as ours? One to whom a backup
+// was put back would wait with its news for a number that it won't reach for long.
+Task<std::optional<NodeFollower::Ended>> NodeFollower::look_again() {
+    auto got = co_await page("", 1);
+    if (!got) co_return std::move(got.error());
+    if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
+    if (is_later(version_, got->resource_version)) {
+        spdlog::warn("{}: the API server's history was set back: listing again", status_.name);
+        version_.clear();
+    }
+    co_return std::nullopt;
 }
 
 // The server can't say what happened since: a new list does. A list's own version that is forgotten at once
@@ -101,11 +121,20 @@ NodeFollower::Ended NodeFollower::forgotten(Error error) {
     return ended;
 }
 
-Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(std::string next) {
-    auto target = fmt::format("/api/v1/nodes?limit={}", kPage);
+Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(std::string next,
+                                                                         std::size_t limit) {
+    auto target = fmt::format("/api/v1/nodes?limit={}", limit);
     if (!next.empty()) target += "&continue=" + percent_encode(next);
     auto response = co_await api_->get(std::move(target));
-    if (!response) co_return tl::unexpected(Ended{response.error().wrap("list Nodes")});
+    if (!response) {
+        Ended ended{response.error().wrap("list Nodes")};
+        // Nodes may have much in their annotations: fewer at a time will do.
+        if (response.error().kind() == ErrorKind::exhausted && page_ > 1) {
+            page_ = std::max<std::size_t>(page_ / 4, 1);
+            ended.wait = Milliseconds{0};
+        }
+        co_return tl::unexpected(std::move(ended));
+    }
     if (response->status != 200) {
         Ended ended{kube_error(response->status, response->body, "list Nodes"), SourceState::degraded};
         ended.wait = retry_after(*response, times_.most_retry_after);
@@ -127,7 +156,7 @@ Task<void> NodeFollower::judge(std::vector<KubeNode> nodes) {
 Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
     view_.begin_list();
     std::string version;
-    auto got = co_await page("");
+    auto got = co_await page("", page_);
     for (;;) {
         if (!got) co_return std::move(got.error());
         if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
@@ -139,7 +168,7 @@ Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
             co_await judge(std::move(nodes));
             break;
         }
-        got = co_await (page(next) && judge(std::move(nodes)));
+        got = co_await (page(next, page_) && judge(std::move(nodes)));
         if (got && got->next == next)
             co_return Ended{Error(ErrorKind::protocol, "list Nodes: the same page again"),
                             SourceState::degraded};
@@ -147,6 +176,7 @@ Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
     if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
     version_ = std::move(version);
     fresh_ = true;
+    page_ = std::min(kPage, page_ * 2);
     OwnNode own;
     auto updates = view_.end_list(own);
     spdlog::info("{}: listed, {} Nodes with an agent and {} without", status_.name, view_.size(),
@@ -158,18 +188,12 @@ Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
 
 Task<NodeFollower::Ended> NodeFollower::read_events(std::unique_ptr<HttpStream> stream) {
     stream_ = stream.get();
+    const SteadyTime opened = context_.clock->now();
     bool read_any = false;
     for (;;) {
         auto line = co_await stream->read_line(times_.silence);
         if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
-        if (!line) {
-            // Servers end and cut watches all the time; what counts is whether the next one opens.
-            Ended ended{line.error().wrap("watch Nodes")};
-            if (line.error().kind() == ErrorKind::exhausted) version_.clear();
-            ended.quiet = read_any || line.error().kind() == ErrorKind::not_found;
-            if (read_any) ended.wait = Milliseconds{0};
-            co_return ended;
-        }
+        if (!line) co_return broken(line.error(), read_any, opened);
         auto event = parse_node_event(*line, prefix_);
         if (!event) {
             // The line would come again: only a fresh list leads past it.
@@ -187,12 +211,33 @@ Task<NodeFollower::Ended> NodeFollower::read_events(std::unique_ptr<HttpStream> 
         if (!read_any) backoff_.reset();
         read_any = true;
         fresh_ = false;
+        if (is_later(version_, event->resource_version)) {
+            // Told in order, it can't go back: the server has another past now, a backup's.
+            version_.clear();
+            co_return Ended{Error(ErrorKind::protocol, "watch Nodes: the API server's history was set back"),
+                            SourceState::degraded};
+        }
         version_ = event->resource_version;
         heard();
         OwnNode own;
         auto updates = view_.apply(*event, own);
         if (!deliver(std::move(updates), own)) co_return Ended{Error(ErrorKind::io, "stopped")};
     }
+}
+
+// Servers end and cut watches all the time; what counts is whether the next one opens.
+NodeFollower::Ended NodeFollower::broken(const Error& error, bool read_any, SteadyTime opened) {
+    Ended ended{error.wrap("watch Nodes")};
+    silent_ = error.kind() == ErrorKind::timeout;
+    const bool lasted = read_any || silent_ || context_.clock->now() - opened >= kLasting;
+    // The line would come again.
+    if (error.kind() == ErrorKind::exhausted) version_.clear();
+    ended.quiet = lasted || error.kind() == ErrorKind::not_found;
+    if (lasted) {
+        backoff_.reset();
+        ended.wait = Milliseconds{0};
+    }
+    return ended;
 }
 
 // False when a callback has stopped us.

@@ -34,9 +34,11 @@ private:
 
     Task<Ended> follow();
     Task<std::optional<Ended>> list();
-    Task<tl::expected<KubeNodeList, Ended>> page(std::string next);
+    Task<tl::expected<KubeNodeList, Ended>> page(std::string next, std::size_t limit);
+    Task<std::optional<Ended>> look_again();
     Task<void> judge(std::vector<KubeNode> nodes);
     Task<Ended> read_events(std::unique_ptr<HttpStream> stream);
+    Ended broken(const Error& error, bool read_any, SteadyTime opened);
     Ended forgotten(Error error);
     bool deliver(std::vector<SourceUpdate> updates, const OwnNode& own);
     void heard();
@@ -55,7 +57,9 @@ private:
     Emit emit_;
     See see_;
     HttpStream* stream_ = nullptr;  // the one that is being read
+    std::size_t page_;              // Nodes asked for at once
     std::string version_;           // resourceVersion to go on from; "" = list first
+    bool silent_ = false;           // the last watch said nothing in its time
     bool fresh_ = false;            // version_ is that of a list, and nothing was read since
     bool stopped_ = false;
 };

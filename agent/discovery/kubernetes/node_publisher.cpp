@@ -27,6 +27,17 @@ bool holds(const KubeNode& node, const Annotations& wanted) {
     });
 }
 
+// Who spoke last on this Node, and with which sequence.
+std::optional<Tombstone> last_word(const ClusterKeys& keys, const KubeNode& node) {
+    if (is_withdrawal(node.annotations)) {
+        auto withdrawn = read_withdrawal(keys, node);
+        return withdrawn ? std::optional(*withdrawn) : std::nullopt;
+    }
+    const auto record = read_annotations(keys, node);
+    if (!record) return std::nullopt;
+    return Tombstone{record->identity, record->sequence, record->issued};
+}
+
 }  // namespace
 
 NodePublisher::NodePublisher(const SourceContext& context, const KubeTimes& times,
@@ -81,8 +92,9 @@ std::optional<SourceUpdate> NodePublisher::saw(const OwnNode& own) {
     return node_ ? tell_sequence(*node_) : std::nullopt;
 }
 
+// Of a record or a withdrawal alike.
 std::optional<SourceUpdate> NodePublisher::tell_sequence(const KubeNode& node) {
-    const auto there = read_annotations(*context_.keys, node);
+    const auto there = last_word(*context_.keys, node);
     if (!there || there->identity != context_.sealer->identity()) return std::nullopt;
     if (there->sequence <= told_ || (record_ && there->sequence <= record_->sequence)) return std::nullopt;
     told_ = there->sequence;
@@ -94,23 +106,37 @@ std::optional<SourceUpdate> NodePublisher::tell_sequence(const KubeNode& node) {
     return update;
 }
 
+bool NodePublisher::is_ours(const KubeNode& node) const {
+    const auto there = last_word(*context_.keys, node);
+    return there && there->identity == context_.sealer->identity();
+}
+
 std::string NodePublisher::target() const { return "/api/v1/nodes/" + percent_encode(own_name_); }
 
-// The UID is a condition: the patch is refused where the Node is another one by now.
-std::string NodePublisher::patch_with(nlohmann::json annotations) const {
+// The UID is a condition: the patch is refused where the Node is another one by now. `alone`: the others of
+// ours go.
+std::string NodePublisher::patch_with(const Annotations& annotations, bool alone) const {
     nlohmann::json patch;
     if (node_) patch["metadata"]["uid"] = node_->uid;
-    patch["metadata"]["annotations"] = std::move(annotations);
+    auto& to = patch["metadata"]["annotations"] = nlohmann::json::object();
+    if (alone)
+        for (const char* name : annotation_names()) to[prefix_ + "/" + name] = nullptr;
+    for (const auto& [name, text] : annotations) to[prefix_ + "/" + name] = text;
     return patch.dump();
+}
+
+// The answer to a patch and the watch race: what came later counts.
+void NodePublisher::took(KubeNode node) {
+    if (!node_ || node_->uid != node.uid || is_later(node_->resource_version, node.resource_version)) return;
+    node_ = std::move(node);
 }
 
 Task<void> NodePublisher::patch_once() {
     const auto wanted = annotate(*context_.keys, seed_->bytes(), *record_, node_->name, node_->uid);
     last_patch_ = context_.clock->now();
     not_before_ = last_patch_ + kMinInterval;
-    auto annotations = nlohmann::json::object();
-    for (const auto& [name, text] : wanted) annotations[prefix_ + "/" + name] = text;
-    auto path = target(), patch = patch_with(std::move(annotations));
+    const std::string uid = node_->uid;
+    auto path = target(), patch = patch_with(wanted, false);
     auto response = co_await api_->merge_patch(std::move(path), std::move(patch));
     if (stopped_) co_return;
     std::string why;
@@ -120,16 +146,18 @@ Task<void> NodePublisher::patch_once() {
     } else if (response->status < 200 || response->status >= 300) {
         why = kube_error(response->status, response->body, "patch our Node").message();
         wait = retry_after(*response, times_.most_retry_after);
-        // What is forbidden, or denied by a policy, is so for more than a moment: with all nodes at it a
-        // short pause would be a storm.
-        if (response->status == 403 || response->status == 422)
+        if (is_another(response->status, response->body)) {
+            // The watch may have told what is there now, or will.
+            if (!node_ || node_->uid != uid) co_return;
+        } else if (response->status == 403 || response->status == 422) {
+            // What is forbidden, or denied by a policy, is so for more than a moment: with all nodes at it a
+            // short pause would be a storm.
             wait = std::max<Milliseconds>(denied_.next(), wait.value_or(Milliseconds{0}));
-        // The watch will show what is there now.
-        if (response->status == 404 || response->status == 409) node_.reset();
+        }
     } else if (auto node = parse_node(response->body, prefix_); !node) {
         why = node.error().wrap("patch our Node: the answer").message();
     } else {
-        node_ = std::move(*node);
+        took(std::move(*node));
         backoff_.reset();
         denied_.reset();
         set_error({});
@@ -139,27 +167,63 @@ Task<void> NodePublisher::patch_once() {
     not_before_ = context_.clock->now() + (wait ? *wait : backoff_.next());
 }
 
-Task<Result<>> NodePublisher::withdraw(Milliseconds limit) {
+Task<Result<>> NodePublisher::withdraw(std::uint64_t sequence, Milliseconds limit) {
     record_.reset();
     set_error({});
-    auto done = co_await (withdraw_loop() || sleep_for(limit));
+    auto done = co_await (withdraw_loop(sequence) || sleep_for(limit));
     if (done.index() == 0) co_return std::get<0>(std::move(done));
     co_return fail(ErrorKind::timeout, source_ + ": remove our annotations: no answer in time");
 }
 
-Task<Result<>> NodePublisher::withdraw_loop() {
-    auto none = nlohmann::json::object();
-    for (const char* name : annotation_names()) none[prefix_ + "/" + name] = nullptr;
+// Absence alone lets the others wait for us, and must: it is no word of ours. The withdrawal is, and needs to
+// stand there for no longer than it takes to be told.
+Task<Result<>> NodePublisher::withdraw_loop(std::uint64_t sequence) {
+    if (auto ready = api_->ready(); !ready) co_return fail_with(ready, source_);
+    auto node = co_await insist("");
+    if (!node) co_return Failure(node.error());
+    if (!*node) co_return Result<>{};
+    node_ = std::move(**node);
+    if (is_ours(*node_)) {
+        const Tombstone said{context_.sealer->identity(), sequence, context_.clock->unix_now()};
+        auto patch =
+            patch_with(withdrawal(*context_.keys, seed_->bytes(), said, node_->name, node_->uid), true);
+        auto told = co_await insist(std::move(patch));
+        if (!told) co_return Failure(told.error());
+        if (!*told) co_return Result<>{};
+    }
+    auto patch = patch_with({}, true);
+    auto gone = co_await insist(std::move(patch));
+    if (!gone) co_return Failure(gone.error());
+    co_return Result<>{};
+}
+
+Task<Result<HttpResponse>> NodePublisher::ask(std::string patch) {
+    auto path = target();
+    if (patch.empty()) co_return co_await api_->get(std::move(path));
+    co_return co_await api_->merge_patch(std::move(path), std::move(patch));
+}
+
+// Patches our Node ("" = looks at it) until there is an answer: the Node as it is then, or none. On another
+// one under the same name there is nothing of ours.
+Task<Result<std::optional<KubeNode>>> NodePublisher::insist(std::string patch) {
     Backoff backoff(Milliseconds{200}, Milliseconds{2000}, context_.random);
     for (;;) {
-        auto path = target(), patch = patch_with(none);
-        auto response = co_await api_->merge_patch(std::move(path), std::move(patch));
-        const unsigned status = response ? response->status : 0;
-        // Neither without a Node nor on another one is there anything of ours.
-        if ((status >= 200 && status < 300) || status == 404 || status == 409) co_return Result<>{};
-        if (status >= 400 && status < 500 && status != 429)
-            co_return Failure(kube_error(status, response->body, "remove our annotations").wrap(source_));
-        co_await sleep_for(backoff.next());
+        auto body = patch;
+        auto response = co_await ask(std::move(body));
+        Milliseconds wait = backoff.next();
+        if (response) {
+            const unsigned status = response->status;
+            if (status >= 200 && status < 300) {
+                auto node = parse_node(response->body, prefix_);
+                if (!node) co_return fail_with(node, source_);
+                co_return std::optional<KubeNode>(std::move(*node));
+            }
+            if (is_another(status, response->body)) co_return std::optional<KubeNode>();
+            if (status >= 400 && status < 500 && status != 409 && status != 429)
+                co_return Failure(kube_error(status, response->body, "withdraw our record").wrap(source_));
+            wait = std::max(wait, retry_after(*response, times_.most_retry_after).value_or(wait));
+        }
+        co_await sleep_for(wait);
     }
 }
 

@@ -24,8 +24,9 @@ public:
     void publish(OwnRecord own);
     // What the API says of our Node; own_sequence to tell, if any.
     std::optional<SourceUpdate> saw(const OwnNode& own);
-    // Our annotations go; nothing is published any more until publish().
-    Task<Result<>> withdraw(Milliseconds limit);
+    // Our record is withdrawn with this sequence, then our annotations go; nothing is published any more
+    // until publish(). Who watches sees both, also who was away for a while: the API tells every step.
+    Task<Result<>> withdraw(std::uint64_t sequence, Milliseconds limit);
 
     const std::string& error() const { return error_; }  // "" = all is well
 
@@ -33,9 +34,13 @@ private:
     bool due() const;
     Task<void> patch_once();
     Task<void> wait();
-    Task<Result<>> withdraw_loop();
+    Task<Result<>> withdraw_loop(std::uint64_t sequence);
+    Task<Result<std::optional<KubeNode>>> insist(std::string patch);
+    Task<Result<HttpResponse>> ask(std::string patch);
+    bool is_ours(const KubeNode& node) const;
+    void took(KubeNode node);
     std::string target() const;
-    std::string patch_with(nlohmann::json annotations) const;
+    std::string patch_with(const Annotations& annotations, bool alone) const;
     std::optional<SourceUpdate> tell_sequence(const KubeNode& node);
     void set_error(std::string text);
 

@@ -73,7 +73,9 @@ void NodeReporter::stop() {
 
 void NodeReporter::saw(const OwnNode& own) {
     if (!own.known) return;
+    const bool another = own.node && (!node_ || node_->uid != own.node->uid);
     node_ = own.node;
+    if (another && condition_.refused.empty()) condition_.not_before = {};
     timer_.cancel();
 }
 
@@ -126,19 +128,22 @@ std::string NodeReporter::status_target() const {
 }
 
 Task<void> NodeReporter::patch_condition() {
+    const std::string uid = node_->uid;
     auto target = status_target(), patch = dump(condition_now());
     auto answer = co_await api_->strategic_patch(std::move(target), std::move(patch));
     if (stopped_) co_return;
-    if (answer && (answer->status == 404 || answer->status == 409)) {
-        node_.reset();  // the watch will show what is there now
+    if (answer && is_another(answer->status, answer->body)) {
+        // The watch may have told what is there now, or will.
+        if (node_ && node_->uid == uid) condition_.not_before = context_.clock->now() + backoff_.next();
         co_return;
     }
     if (!went_well(condition_, answer)) co_return;
     condition_.not_before = context_.clock->now() + kConditionInterval;
     auto node = parse_node(answer->body, prefix_);
-    if (node && node->condition)
-        node_ = std::move(*node);
-    else  // An admission hook took it out; asking again and again would not help.
+    if (node && node->condition) {
+        if (node_ && node_->uid == node->uid && !is_later(node_->resource_version, node->resource_version))
+            node_ = std::move(*node);
+    } else  // An admission hook took it out; asking again and again would not help.
         condition_.not_before = context_.clock->now() + kRefusedPause;
 }
 
@@ -211,7 +216,7 @@ bool NodeReporter::went_well(Channel& channel, const Answer& answer) {
         channel.not_before = now + backoff_.next();
         return false;
     }
-    if (answer->status == 401 || answer->status == 429 || answer->status >= 500) {
+    if (answer->status == 401 || answer->status == 409 || answer->status == 429 || answer->status >= 500) {
         const auto asked = retry_after(*answer, times_.most_retry_after);
         channel.not_before =
             now + (asked ? std::max<Milliseconds>(*asked, backoff_.next()) : backoff_.next());

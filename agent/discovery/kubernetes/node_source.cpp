@@ -18,16 +18,16 @@ namespace {
 constexpr const char* kName = "kubernetes";
 
 struct Shared final : SourceTasks {
-    Shared(const SourceContext& context, const std::shared_ptr<const KubeApi>& api,
+    Shared(const SourceContext& context, const std::shared_ptr<const KubeApi>& api_server,
            std::shared_ptr<const Secret> seed, const NodeSourceOptions& options)
         : SourceTasks(*context.io, kName),
-          publisher(context, options.times, api, std::move(seed), kName, options.annotation_prefix,
+          publisher(context, options.times, api_server, std::move(seed), kName, options.annotation_prefix,
                     options.node_name),
-          follower(context, options.times, api, kName, options.annotation_prefix, options.node_name),
-          servers(context, options.times, api, kName),
-          server({options.access.server.host, options.access.server.port}) {
+          follower(context, options.times, api_server, kName, options.annotation_prefix, options.node_name),
+          servers(context, options.times, api_server, kName),
+          api(api_server) {
         if (options.publish_status)
-            reporter.emplace(context, options.times, api, kName, options.annotation_prefix,
+            reporter.emplace(context, options.times, api_server, kName, options.annotation_prefix,
                              options.node_name);
     }
 
@@ -36,7 +36,7 @@ struct Shared final : SourceTasks {
         SourceUpdate update;
         update.kind = SourceUpdate::Kind::api_servers;
         update.source = kName;
-        update.api_servers.push_back(server);
+        if (auto given = api->server()) update.api_servers.push_back(std::move(*given));
         update.api_servers_complete = all != nullptr;
         if (all != nullptr)
             for (const Endpoint& endpoint : *all)
@@ -59,7 +59,7 @@ struct Shared final : SourceTasks {
     NodeFollower follower;
     ApiServerFollower servers;
     std::optional<NodeReporter> reporter;
-    HostPort server;
+    std::shared_ptr<const KubeApi> api;
     std::optional<std::vector<Prefix>> told_pods;
     asio::cancellation_signal cancel_servers, cancel_reporter;
 };
@@ -117,13 +117,14 @@ public:
     void publish(OwnRecord own) override { shared_->publisher.publish(std::move(own)); }
 
     // Not a coroutine on `this`: the source may go while it runs.
-    Task<Result<>> withdraw(std::uint64_t, std::chrono::milliseconds limit) override {
-        return withdraw_with(shared_, limit);
+    Task<Result<>> withdraw(std::uint64_t sequence, std::chrono::milliseconds limit) override {
+        return withdraw_with(shared_, sequence, limit);
     }
 
 private:
-    static Task<Result<>> withdraw_with(std::shared_ptr<Shared> shared, Milliseconds limit) {
-        auto done = co_await shared->publisher.withdraw(limit);
+    static Task<Result<>> withdraw_with(std::shared_ptr<Shared> shared, std::uint64_t sequence,
+                                        Milliseconds limit) {
+        auto done = co_await shared->publisher.withdraw(sequence, limit);
         if (!done || !shared->reporter) co_return done;
         (void)co_await (shared->reporter->withdraw() || sleep_for(limit));
         co_return done;
@@ -134,13 +135,11 @@ private:
 
 }  // namespace
 
-Result<std::unique_ptr<Source>> make_node_source(const SourceContext& context,
-                                                 std::shared_ptr<const Secret> seed,
-                                                 NodeSourceOptions options) {
-    auto api = KubeApi::make(*context.io, options.access, options.socket_mark, options.times);
-    if (!api) return Failure(api.error());
-    return std::make_unique<NodeSource>(
-        std::make_shared<Shared>(context, std::move(*api), std::move(seed), options));
+std::unique_ptr<Source> make_node_source(const SourceContext& context, std::shared_ptr<const Secret> seed,
+                                         const NodeSourceOptions& options) {
+    const auto api =
+        std::make_shared<const KubeApi>(*context.io, options.access, options.socket_mark, options.times);
+    return std::make_unique<NodeSource>(std::make_shared<Shared>(context, api, std::move(seed), options));
 }
 
 }  // namespace wglan

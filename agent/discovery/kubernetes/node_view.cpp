@@ -15,12 +15,21 @@ void NodeView::begin_list() {
     listed_agentless_.clear();
     list_updates_.clear();
     list_records_.clear();
+    list_tombstones_.clear();
     list_own_ = {.known = true, .node = std::nullopt};
 }
 
 void NodeView::add_listed(const KubeNode& node) {
     if (node.name == own_name_) {
         list_own_.node = node;
+        return;
+    }
+    if (is_withdrawal(node.annotations)) {
+        listed_agentless_.insert(node.name);
+        if (auto tombstone = judge_withdrawal(node))
+            list_tombstones_.push_back(*tombstone);
+        else
+            refuse(node.name, tombstone.error().message(), list_updates_);
         return;
     }
     auto record = judge(node);
@@ -41,6 +50,7 @@ std::vector<SourceUpdate> NodeView::end_list(OwnNode& own) {
     auto updates = std::move(list_updates_);
     auto snapshot = update(SourceUpdate::Kind::snapshot);
     snapshot.records = std::move(list_records_);
+    snapshot.tombstones = std::move(list_tombstones_);
     updates.push_back(std::move(snapshot));
     known_ = std::move(listed_);
     agentless_ = std::move(listed_agentless_);
@@ -73,6 +83,10 @@ void NodeView::put(const KubeNode& node, std::vector<SourceUpdate>& updates) {
     const auto digest = digest_of(node);
     const auto it = known_.find(node.name);
     if (it != known_.end() && it->second.digest == digest) return;
+    if (is_withdrawal(node.annotations)) {
+        withdraw(node, updates);
+        return;
+    }
     auto record = judge(node);
     agentless_.erase(node.name);
     if (!record) {
@@ -92,6 +106,23 @@ void NodeView::put(const KubeNode& node, std::vector<SourceUpdate>& updates) {
     news.identity = identity;
     news.records.push_back(std::move(*record));
     updates.push_back(std::move(news));
+}
+
+// One that can't be believed is no reason to forget what the Node said before.
+void NodeView::withdraw(const KubeNode& node, std::vector<SourceUpdate>& updates) {
+    auto tombstone = judge_withdrawal(node);
+    if (!tombstone) {
+        refuse(node.name, tombstone.error().message(), updates);
+        return;
+    }
+    const auto it = known_.find(node.name);
+    if (it != known_.end() && it->second.identity == tombstone->identity) known_.erase(it);
+    agentless_.insert(node.name);
+    auto news = update(SourceUpdate::Kind::tombstone);
+    news.identity = tombstone->identity;
+    news.tombstone = *tombstone;
+    updates.push_back(std::move(news));
+    remove(node.name, updates);
 }
 
 void NodeView::remove(const std::string& name, std::vector<SourceUpdate>& updates) {
@@ -122,6 +153,20 @@ Result<SourcedRecord> NodeView::judge(const KubeNode& node) const {
     out.kind = SourceKind::kubernetes;
     out.source = source_;
     return out;
+}
+
+// Its age counts too, unlike that of a service's: whoever may patch Nodes can put an old one back.
+Result<Tombstone> NodeView::judge_withdrawal(const KubeNode& node) const {
+    auto tombstone = read_withdrawal(*context_.keys, node);
+    if (!tombstone) return tombstone;
+    if (tombstone->identity == context_.sealer->identity())
+        return fail(ErrorKind::permission, "it withdraws this node's identity from another Node");
+    if (auto fresh =
+            check_freshness(tombstone->issued, context_.clock->unix_now(), context_.clock_synchronised());
+        !fresh)
+        return Failure(fresh.error());
+    if (auto admitted = context_.guard->admit(*tombstone); !admitted) return Failure(admitted.error());
+    return tombstone;
 }
 
 NodeView::Digest NodeView::digest_of(const KubeNode& node) {

@@ -33,7 +33,7 @@ public:
     std::vector<SourceUpdate> apply(const KubeEvent& event, OwnNode& own);
 
     std::size_t size() const { return known_.size(); }
-    // Names of Nodes without our annotations.
+    // Names of Nodes without our annotations, or with a withdrawal.
     const std::set<std::string>& agentless() const { return agentless_; }
 
 private:
@@ -46,7 +46,9 @@ private:
 
     static Digest digest_of(const KubeNode& node);
     Result<SourcedRecord> judge(const KubeNode& node) const;
+    Result<Tombstone> judge_withdrawal(const KubeNode& node) const;
     void put(const KubeNode& node, std::vector<SourceUpdate>& updates);
+    void withdraw(const KubeNode& node, std::vector<SourceUpdate>& updates);
     void remove(const std::string& name, std::vector<SourceUpdate>& updates);
     void refuse(const std::string& peer, const std::string& reason, std::vector<SourceUpdate>& updates);
     SourceUpdate update(SourceUpdate::Kind kind) const;
@@ -61,6 +63,7 @@ private:
     std::set<std::string> listed_agentless_;
     std::vector<SourceUpdate> list_updates_;
     std::vector<SourcedRecord> list_records_;
+    std::vector<Tombstone> list_tombstones_;
     OwnNode list_own_;
 };
 

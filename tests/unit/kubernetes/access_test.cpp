@@ -72,12 +72,38 @@ TEST_F(KubeconfigTest, AnotherContextCanBeChosen) {
     const char* text =
         "current-context: a\n"
         "contexts: [{name: a, context: {cluster: a, user: a}}, {name: b, context: {cluster: b}}]\n"
-        "clusters: [{name: a, cluster: {server: 'https://a'}}, {name: b, cluster: {server: 'http://b:80'}}]\n"
+        "clusters: [{name: a, cluster: {server: 'https://a'}}, {name: b, cluster: {server: "
+        "'http://localhost:80'}}]\n"
         "users: [{name: a, user: {token: x}}]\n";
     EXPECT_EQ(must(read(text)).server.host, "a");
-    EXPECT_EQ(must(read(text, "b")).server.host, "b");
+    EXPECT_EQ(must(read(text, "b")).server.host, "localhost");
     EXPECT_FALSE(must(read(text, "b")).token);
     EXPECT_THAT(message(read(text, "c")), HasSubstr("there is no \"c\""));
+}
+
+TEST_F(KubeconfigTest, JsonWithTabsAndWrappedBase64) {
+    const auto access = must(
+        read("{\n\t\"kind\": \"Config\",\n\t\"current-context\": \"c\",\n\t\"contexts\": [\n\t\t{\"name\": "
+             "\"c\", \"context\": {\"cluster\": \"k\", \"user\": \"u\"}}\n\t],\n\t\"clusters\": [{\"name\": "
+             "\"k\", "
+             "\"cluster\": {\"server\": \"https:\\/\\/192.0.2.7\", \"certificate-authority-data\": "
+             "\"UE\\nVN\\n\"}}],\n\t\"users\": [{\"name\": \"u\", \"user\": {\"token\": \"secret\"}}]\n}\n"));
+    EXPECT_EQ(access.server.host, "192.0.2.7");
+    EXPECT_EQ(access.ca_pem, "PEM");
+    EXPECT_EQ(access.token->text(), "secret");
+}
+
+TEST_F(KubeconfigTest, WhatChangesInAFileIsSeen) {
+    const auto first = must(with("server: 'https://a'", "token: x"));
+    EXPECT_TRUE(first == must(with("server: 'https://a'", "token: x")));
+    EXPECT_FALSE(first == must(with("server: 'https://a'", "token: y")));
+    EXPECT_FALSE(first == must(with("server: 'https://a'", "tokenFile: x")));
+    EXPECT_FALSE(first == must(with("server: 'https://a:7'", "token: x")));
+    EXPECT_FALSE(first == must(with("server: 'https://a', tls-server-name: b", "token: x")));
+    EXPECT_FALSE(first == must(with("server: 'https://a', certificate-authority-data: QQ==", "token: x")));
+    const char* pair = "client-certificate-data: QQ==, client-key-data: ";
+    EXPECT_FALSE(must(with("server: 'https://a'", std::string(pair) + "QQ==")) ==
+                 must(with("server: 'https://a'", std::string(pair) + "Qg==")));
 }
 
 struct Refused {
@@ -99,6 +125,7 @@ TEST_F(KubeconfigTest, SaysWhatItCannotDoAndWhatWould) {
              {server, "token: [x]", "`token` must be text"},
              {"server: 'https://a', insecure-skip-tls-verify: true", "", "isn't verified isn't used"},
              {"server: 'https://a', proxy-url: 'http://p'", "", "proxies aren't used"},
+             {"server: 'http://192.0.2.7:8080'", "", "without TLS"},
              {"server: nonsense", "", "`server`"},
              {"", "", "`server`"},
          }) {
@@ -131,6 +158,7 @@ TEST_F(KubeconfigTest, InAPod) {
     EXPECT_EQ(access().error().kind(), ErrorKind::not_found);
     variables = {{"KUBERNETES_SERVICE_HOST", "fd00::1"}, {"KUBERNETES_SERVICE_PORT", "443"}};
     EXPECT_THAT(message(access()), HasSubstr("ca.crt"));
+    EXPECT_NE(access().error().kind(), ErrorKind::not_found) << "it is a pod, though half of one";
     file("ca.crt", "CA");
     EXPECT_THAT(message(access()), HasSubstr("token"));
     file("token", "T\n");
@@ -140,6 +168,8 @@ TEST_F(KubeconfigTest, InAPod) {
     EXPECT_TRUE(found.server.tls);
     EXPECT_EQ(found.ca_pem, "CA");
     EXPECT_EQ(found.token_file, directory_ / "token");
+    variables["KUBERNETES_SERVICE_HOST"] = "[fd00::1]";
+    EXPECT_EQ(must(access()).server.host, "fd00::1");
     variables["KUBERNETES_SERVICE_PORT"] = "no";
     EXPECT_FALSE(access());
 }

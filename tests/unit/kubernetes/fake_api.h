@@ -32,6 +32,7 @@ public:
         std::string token = "secret";
         std::size_t page = 1000;  // at most so many items, whatever is asked for
         bool may_patch = true;
+        std::function<void()> before_patch;  // called once, when a patch has come and isn't looked at yet
         // What an agent can do without: 403 as long as they are empty, or not allowed.
         json slice;  // the `kubernetes` EndpointSlice
         bool may_tell = false;
@@ -161,12 +162,28 @@ private:
             co_return take_news(state, request);
         if (request.method == "PATCH") co_return patch(state, request);
         if (request.query("watch") == "true") co_return co_await watch(state, request, writer);
+        if (request.path() != "/api/v1/nodes") co_return look(state, request);
         co_return list(state, request);
+    }
+
+    static HttpResponse look(const std::shared_ptr<State>& state, const HttpRequest& request) {
+        const auto name = request.path().substr(std::string_view("/api/v1/nodes/").size());
+        state->log.push_back("GET " + name);
+        const auto it = state->nodes.find(name);
+        if (it == state->nodes.end()) return refuse(state, 404, "nodes \"" + name + "\" not found");
+        return say(200, it->second);
+    }
+
+    // As of any object whose new state isn't valid: patches know no precondition.
+    static HttpResponse refuse_uid(const std::shared_ptr<State>& state, const std::string& name) {
+        return refuse(state, 422,
+                      "Node \"" + name + "\" is invalid: metadata.uid: Invalid value: field is immutable");
     }
 
     static HttpResponse list(const std::shared_ptr<State>& state, const HttpRequest& request) {
         const auto from = request.query("continue").value_or("");
-        state->log.push_back(from.empty() ? "LIST" : "LIST more");
+        const bool one = request.query("limit") == "1";
+        state->log.push_back(one ? "LOOK" : from.empty() ? "LIST" : "LIST more");
         if (const auto status = take(state->list_status)) return refuse(state, status, "as the test says");
         std::size_t most = state->page;
         if (const auto limit = request.query("limit")) most = std::min<std::size_t>(most, std::stoul(*limit));
@@ -286,9 +303,12 @@ private:
         if (!status) return say(201, state->told.back().second);
         const auto node = request.path().substr(std::string_view("/api/v1/nodes/").size());
         auto changed = state->nodes.at(node.substr(0, node.find('/')));
+        const auto& said = state->told.back().second;
+        if (said.contains("metadata") && said["metadata"].value("uid", "") != changed["metadata"]["uid"])
+            return refuse_uid(state, changed["metadata"]["name"]);
         auto& conditions = changed["status"]["conditions"];
         if (!conditions.is_array()) conditions = json::array();
-        for (const auto& condition : state->told.back().second["status"]["conditions"]) {
+        for (const auto& condition : said["status"]["conditions"]) {
             std::erase_if(conditions.get_ref<json::array_t&>(),
                           [&](const json& there) { return there["type"] == condition["type"]; });
             if (!condition.contains("$patch")) conditions.push_back(condition);
@@ -300,6 +320,7 @@ private:
     static HttpResponse patch(const std::shared_ptr<State>& state, const HttpRequest& request) {
         const auto name = request.path().substr(std::string_view("/api/v1/nodes/").size());
         state->log.push_back("PATCH " + name);
+        if (const auto first = std::exchange(state->before_patch, nullptr)) first();
         if (const auto status = take(state->patch_status)) return refuse(state, status, "as the test says");
         if (!state->may_patch) return refuse(state, 403, "nodes \"" + name + "\" is forbidden");
         const auto type = request.headers.find("content-type");
@@ -312,7 +333,7 @@ private:
         auto node = it->second;
         const auto uid = node["metadata"]["uid"];
         node.merge_patch(body);
-        if (node["metadata"]["uid"] != uid) return refuse(state, 409, "Precondition failed: UID");
+        if (node["metadata"]["uid"] != uid) return refuse_uid(state, name);
         if (node != it->second) state->put(node);
         return say(200, state->nodes[name]);
     }
