@@ -100,6 +100,12 @@ def _all_ours_away(node: Object) -> None:
     node["metadata"]["annotations"] = kept
 
 
+def _withdrawal(node: Object) -> None:
+    _all_ours_away(node)
+    for name, text in (("identity", "i"), ("sequence", "5"), ("signature", "v1-withdrawn.1.s.m")):
+        node["metadata"]["annotations"][f"wglan.dev/{name}"] = text
+
+
 def _patch(path: str, value: Any) -> Change:
     """Sets what stands under a path of names with dots."""
 
@@ -118,7 +124,8 @@ _ALLOWED: dict[str, Object] = {
     "the first annotation of all": _request(
         _annotate("wglan.dev/sequence", "1"), old=_without("metadata", "annotations")
     ),
-    "--cleanup": _request(_all_ours_away),
+    "--cleanup": _request(_withdrawal),
+    "--cleanup's second step": _request(_all_ours_away),
     "nothing changes": _request(),
     "the server's own bookkeeping": _request(_patch("metadata.managedFields", [{"manager": "wglan-agent"}])),
     "our condition changes": _request(_condition("WglanReady", "True"), subResource="status"),
@@ -133,6 +140,7 @@ _ALLOWED: dict[str, Object] = {
 _DENIED: dict[str, tuple[str, Object]] = {
     "another Node": ("no other Node", _request(_annotate("wglan.dev/sequence", "5"), node="node-b")),
     "a token that names no node": ("names no node", _request(_annotate("wglan.dev/sequence", "5"), node=None)),
+    "a withdrawal of another Node": ("no other Node", _request(_withdrawal, node="node-b")),
     "another's annotation changes": ("of annotations", _request(_annotate("node.alpha.kubernetes.io/ttl", "9"))),
     "another's annotation comes": ("of annotations", _request(_annotate("evil.example/wglan.dev/", "9"))),
     "another's annotation goes": ("of annotations", _request(_annotate("node.alpha.kubernetes.io/ttl", None))),

@@ -137,6 +137,7 @@ class Store:
         self.revision = 1000
         self.events: list[tuple[int, str, str, str]] = []  # revision, kind, name, line
         self.requests: dict[str, int] = {}
+        self.last: dict[str, int] = {}  # revision of each kind's last change
         self.forgotten = 0
         self.pages: dict[tuple[str, str, str | None, str | None], bytes] = {}
         self.packed: dict[int, tuple[bytes, bytes]] = {}
@@ -186,6 +187,7 @@ class Store:
         return thing
 
     def tell(self, kind: str, event: str, thing: Object) -> None:
+        self.last[kind] = self.revision
         line = json.dumps({"type": event, "object": thing})
         self.events.append((self.revision, kind, thing["metadata"]["name"], line))
         self.changed.notify_all()
@@ -196,7 +198,9 @@ class Store:
         before = self.objects[kind][name]
         uid = patch.get("metadata", {}).get("uid")
         if uid is not None and uid != before["metadata"]["uid"]:
-            raise Refused(409, "Conflict", "Precondition failed: UID in precondition")
+            # Patches know no precondition: what would come out isn't valid.
+            why = f'"{name}" is invalid: metadata.uid: Invalid value: "{uid}": field is immutable'
+            raise Refused(422, "Invalid", why)
         if how not in (_MERGE, _STRATEGIC) or (kind == "nodes" and subresource and how != _STRATEGIC):
             raise Refused(415, "UnsupportedMediaType", "the body of the request was in an unknown format")
         after = merge(before, {key: value for key, value in patch.items() if key != "status"})
@@ -337,7 +341,7 @@ class Handler(BaseHTTPRequestHandler):
         store = self.store
         at = int(query["resourceVersion"])
         end = time.monotonic() + float(query.get("timeoutSeconds", "60"))
-        bookmarks = query.get("allowWatchBookmarks") == "true"
+        bookmarks, began = query.get("allowWatchBookmarks") == "true", at
         self.send_response(200)
         self.send_header("Content-Type", "application/json")
         self.send_header("Transfer-Encoding", "chunked")
@@ -353,12 +357,13 @@ class Handler(BaseHTTPRequestHandler):
                 if not self._news(at, news):
                     store.changed.wait(float(store.settings["bookmark"]))
                     self._news(at, news)
-                last = store.revision
+                last = store.last.get(kind, 0)
             mine = [event for event in news if event[1] == kind and only in ("", event[2])]
             for _, _, _, line in mine:
                 self._line(line)
             at = news[-1][0] if news else at
-            if not news and bookmarks:
+            # As from a watch cache: of one kind of object, and none while nothing has changed since the beginning.
+            if not news and bookmarks and last > began:
                 list_kind, version = _LISTS[kind]
                 bookmark = {"kind": list_kind.removesuffix("List"), "apiVersion": version}
                 bookmark |= {"metadata": {"resourceVersion": str(max(at, last))}}

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Peers from Node objects, and our own record there."""
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -123,3 +124,69 @@ def cleanup_takes_the_annotations_away(mesh: Mesh) -> None:
         two.run(*two.agent_command("--cleanup"))
         left = [name for name in api.annotations("node2") if name.startswith("wglan.dev/")]
         check(left == ["wglan.dev/note"], f"left are {left}")
+
+
+@contextmanager
+def _away(node: Node, api: KubeApi) -> Iterator[None]:
+    """The API server refuses that node's connections, and breaks those that it has."""
+    rules = (
+        f"table inet wglantest {{ chain output {{ type filter hook output priority 0; "
+        f"ip daddr {api.address} tcp dport {api.port} reject with tcp reset; }} }}"
+    )
+    node.run("nft", rules)
+    try:
+        yield
+    finally:
+        node.run("nft", "delete", "table", "inet", "wglantest")
+
+
+@scenario(nodes=3, core=True, start=False, patch=[{"op": "add", "path": "/peers/downAfter", "value": "5s"}])
+def one_node_leaves_a_cluster(mesh: Mesh) -> None:
+    """`--cleanup` of one node with `whenDown: drop`: no wait for it, also where the API was away; absence is none."""
+    one, two, three = mesh.nodes
+    address = two.addresses.ipv4
+    with cluster(mesh) as api:
+        for node in (one, three):
+            mesh.expect_ping(node, address)
+            mesh.expect_ping(mesh.pod(node), mesh.pod(two).ipv4)
+        key = two.wglanctl_json("status")["node"]["publicKey"]
+        before = int(api.annotations("node2")["wglan.dev/sequence"])
+        two.agent_stop()
+        with _away(three, api):
+            eventually(lambda: _kubernetes_state(three) == "down", "node3 still hears the API", timeout=20)
+            begin = time.monotonic()
+            two.run(*two.agent_command("--cleanup"))
+            print(f"--cleanup took {time.monotonic() - begin:.1f} s")
+            left = [name for name in api.annotations("node2") if name.startswith("wglan.dev/")]
+            check(left == [], f"left are {left}")
+            took = eventually(lambda: mesh.peer(one, "node2") is None, "node1 still has node2", timeout=2)
+            print(f"node1 dropped it {took:.2f} s after --cleanup had ended")
+            mesh.expect_ping(one, address)
+            check(mesh.peer(three, "node2") is not None, "node3 can't know")
+        took = eventually(lambda: mesh.peer(three, "node2") is None, "node3 doesn't hear of it", timeout=45)
+        print(f"node3 dropped it {took:.1f} s after the API was back")
+        mesh.expect_ping(three, address)
+        # A restarted agent remembers that node2 has left: what its cache held of it makes no peer.
+        three.agent_kill()
+        three.agent_start()
+        check(mesh.peer(three, "node2") is None, "the withdrawn node2 is a peer again")
+
+        two.agent_start()
+        for node in (one, three):
+            eventually(lambda n=node: mesh.peer_state(n, "node2") == "up", "node2 isn't back", timeout=15)  # type: ignore[misc]
+            mesh.expect_ping(node, address)
+        check(two.wglanctl_json("status")["node"]["publicKey"] == key, "the key was lost")
+        check(int(api.annotations("node2")["wglan.dev/sequence"]) >= before + 2, "the sequence isn't higher")
+
+        # Whoever may patch Nodes can take annotations away. That is no word of node2's.
+        two.agent_kill()
+        gone = {name: None for name in api.annotations("node2") if name.startswith("wglan.dev/")}
+        api.ask("PATCH", "/api/v1/nodes/node2", {"metadata": {"annotations": gone}})
+        two.run("ip", "link", "set", "wglan0", "down")
+        eventually(lambda: mesh.peer_state(one, "node2") == "down", "node2 isn't missed", timeout=30)
+        check(mesh.ping(one, address, count=5) == 0, "absence opened the way in clear")
+
+
+def _kubernetes_state(node: Node) -> str:
+    sources = node.wglanctl_json("status")["sources"]
+    return str(next(source["state"] for source in sources if source["name"] == "kubernetes"))
