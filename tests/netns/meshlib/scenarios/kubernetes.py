@@ -131,7 +131,7 @@ def _away(node: Node, api: KubeApi) -> Iterator[None]:
     """The API server refuses that node's connections, and breaks those that it has."""
     rules = (
         f"table inet wglantest {{ chain output {{ type filter hook output priority 0; "
-        f"ip daddr {api.address} tcp dport {api.port} reject with tcp reset; }} }}"
+        f"ip daddr {api.address} tcp dport {api.port} reject with tcp reset; }}; }}"
     )
     node.run("nft", rules)
     try:
@@ -148,7 +148,8 @@ def one_node_leaves_a_cluster(mesh: Mesh) -> None:
     with cluster(mesh) as api:
         for node in (one, three):
             mesh.expect_ping(node, address)
-            mesh.expect_ping(mesh.pod(node), mesh.pod(two).ipv4)
+            pods = lambda n=node: two.addresses.pod_prefix4 in _prefixes(mesh, n, "node2")  # noqa: E731
+            eventually(pods, "node2's pods aren't known", timeout=10)
         key = two.wglanctl_json("status")["node"]["publicKey"]
         before = int(api.annotations("node2")["wglan.dev/sequence"])
         two.agent_stop()
@@ -167,7 +168,7 @@ def one_node_leaves_a_cluster(mesh: Mesh) -> None:
         print(f"node3 dropped it {took:.1f} s after the API was back")
         mesh.expect_ping(three, address)
         # A restarted agent remembers that node2 has left: what its cache held of it makes no peer.
-        three.agent_kill()
+        three.agent_stop()
         three.agent_start()
         check(mesh.peer(three, "node2") is None, "the withdrawn node2 is a peer again")
 
