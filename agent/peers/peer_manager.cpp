@@ -194,19 +194,32 @@ void PeerManager::observe(const WgObservedPeer& seen, SteadyTime now, UnixTime u
 
 // Another key answers at one of this peer's endpoints with a newer handshake, and this one has been
 // silent for so long: the host there has a new key.
-bool PeerManager::replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence) const {
+bool PeerManager::replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence) {
     if (!entry.status.endpoint || now - entry.life.last_rx() < silence) return false;
-    return std::any_of(peers_.begin(), peers_.end(), [&](const auto& item) {
-        const Entry& other = item.second;
-        if (&other == &entry || !other.status.endpoint) return false;
-        const auto& own = entry.input.candidates;
-        const bool same_place = other.status.endpoint == entry.status.endpoint ||
-                                std::any_of(own.begin(), own.end(), [&](const PeerCandidate& c) {
-                                    return c.endpoint == *other.status.endpoint;
-                                });
-        return same_place && other.status.last_handshake > entry.status.last_handshake &&
-               other.life.last_rx() > entry.life.last_rx();
-    });
+    const auto newer_at = [&](const Endpoint& where) {
+        const auto& there = standing_at(where);
+        return std::any_of(there.begin(), there.end(), [&](const Entry* other) {
+            return other != &entry && other->status.endpoint == where &&
+                   other->status.last_handshake > entry.status.last_handshake &&
+                   other->life.last_rx() > entry.life.last_rx();
+        });
+    };
+    const auto& own = entry.input.candidates;
+    return newer_at(*entry.status.endpoint) ||
+           std::any_of(own.begin(), own.end(), [&](const PeerCandidate& c) { return newer_at(c.endpoint); });
+}
+
+// Of thousands of peers that fall silent together each is asked about: to look through all for each took half
+// a second.
+const std::vector<PeerManager::Entry*>& PeerManager::standing_at(const Endpoint& where) {
+    static const std::vector<Entry*> kNone;
+    if (!standing_) {
+        standing_.emplace();
+        for (auto& [key, entry] : peers_)
+            if (entry.status.endpoint) (*standing_)[*entry.status.endpoint].push_back(&entry);
+    }
+    const auto it = standing_->find(where);
+    return it == standing_->end() ? kNone : it->second;
 }
 
 // Who was suspended, or stopped, has not seen what came meanwhile.
@@ -357,6 +370,7 @@ std::vector<PublicKey> PeerManager::tick(SteadyTime now, UnixTime unix_now) {
     forget_probes(now);
     std::vector<PublicKey> changed;
     searching_ = suspecting_ = false;
+    standing_.reset();
     next_tick_ = SteadyTime::max();
     for (auto& [key, entry] : peers_) {
         if (now >= entry.due) {
@@ -371,6 +385,7 @@ std::vector<PublicKey> PeerManager::tick(SteadyTime now, UnixTime unix_now) {
         if (entry.due != SteadyTime{}) next_tick_ = std::min(next_tick_, entry.due);
         if (entry.hold_until) next_tick_ = std::min(next_tick_, *entry.hold_until);
     }
+    standing_.reset();
     return changed;
 }
 

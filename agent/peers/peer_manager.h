@@ -232,7 +232,8 @@ private:
     void begin_search(Entry& entry, SteadyTime now);
     void begin_afresh(Entry& entry, SteadyTime now);
     void take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now);
-    bool replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence) const;
+    bool replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence);
+    const std::vector<Entry*>& standing_at(const Endpoint& where);
     bool step(Entry& entry, SteadyTime now, UnixTime unix_now);
     void note_in_vain(Entry& entry, SteadyTime now);
     NoPath no_path(const Entry& entry) const;
@@ -257,6 +258,8 @@ private:
     PeerTimes times_;
     bool probing_ = false;
     std::map<PublicKey, Entry> peers_;
+    // By where the device has them; made when it is asked for, and valid for one tick.
+    std::optional<std::map<Endpoint, std::vector<Entry*>>> standing_;
     std::vector<Endpoint> own_seen_;
     bool services_heard_ = false;
     PeerTotals gone_;  // of peers that are no longer there

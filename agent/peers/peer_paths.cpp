@@ -85,11 +85,11 @@ void PeerManager::leave_path(Entry& entry) {
 // A host has one WireGuard port: who was at the place of a peer that just came up may have a new key.
 void PeerManager::ask_who_else_is_at(const Entry& entry) {
     if (!entry.status.endpoint) return;
-    for (auto& [key, other] : peers_) {
-        if (&other == &entry || other.status.endpoint != entry.status.endpoint || !other.life.alive())
+    for (Entry* other : standing_at(*entry.status.endpoint)) {
+        if (other == &entry || other->status.endpoint != entry.status.endpoint || !other->life.alive())
             continue;
-        other.life.check_now();
-        other.due = {};
+        other->life.check_now();
+        other->due = {};
     }
 }
 
