@@ -30,46 +30,69 @@ static __always_inline bool wglan_write_mss(struct __sk_buff* skb, __u32 l4, __u
     return bpf_skb_store_bytes(skb, l4 + place, &to_be, 2, 0) == 0;
 }
 
+struct wglan_tcp_options {
+    __u8 bytes[WGLAN_TCP_OPTIONS_MOST];
+    __u32 length;
+};
+
 /*
- * Walks the options; at a malformed one it stops, as receivers do. `length`: of the TCP header in
- * bytes. The MSS that stood there if it was changed, else 0.
+ * Walks the options, from one at `place` on; at a malformed one it stops, as receivers do. The place of the
+ * first MSS above `most`; WGLAN_TCP_OPTIONS_MOST: there is none.
  * bpf_loop would be shorter, but kernels without a JIT refuse callbacks.
  */
-__noinline int wglan_clamp_options(struct __sk_buff* skb, __u32 l4, __u32 length, __u32 most) {
-    __u8 options[WGLAN_TCP_OPTIONS_MOST] = {};
-    __u32 place = 0;
+__noinline int wglan_find_mss(const struct wglan_tcp_options* options, __u32 place, __u32 most) {
     int i;
 
-    /* The barriers keep clang from folding both bounds into one that the verifier can't follow. */
-    length -= WGLAN_TCP_FIXED;
-    barrier_var(length);
-    if (length > sizeof(options)) return 0;
-    barrier_var(length);
-    if (length < WGLAN_OPTION_MSS_LENGTH) return 0;
-    if (bpf_skb_load_bytes(skb, l4 + WGLAN_TCP_FIXED, options, length)) return 0;
+    if (!options) return WGLAN_TCP_OPTIONS_MOST;
     for (i = 0; i < WGLAN_TCP_OPTIONS_MOST; i++) {
         __u8 kind, size;
+
+        if (place + WGLAN_OPTION_MSS_LENGTH > options->length) break;
+        /* The barriers keep clang from folding both bounds into one that the verifier can't follow. */
+        barrier_var(place);
+        if (place > sizeof(options->bytes) - WGLAN_OPTION_MSS_LENGTH) break;
+        kind = options->bytes[place];
+        size = options->bytes[place + 1];
+        if (kind == WGLAN_OPTION_END || (kind != WGLAN_OPTION_NOP && size < 2)) break;
+        if (kind == WGLAN_OPTION_MSS && size == WGLAN_OPTION_MSS_LENGTH &&
+            (__u32)(options->bytes[place + 2] << 8 | options->bytes[place + 3]) > most)
+            return (int)place;
+        place += kind == WGLAN_OPTION_NOP ? 1 : size;
+        /* Forgets the range, so that the verifier finds every round alike. */
+        barrier_var(place);
+        place &= 0x1ff;
+    }
+    return WGLAN_TCP_OPTIONS_MOST;
+}
+
+/*
+ * `length`: of the TCP header in bytes. Of several MSS options some receivers take the last one, so all are
+ * lowered. The MSS that stood there if it was changed, the first one; else 0.
+ */
+__noinline int wglan_clamp_options(struct __sk_buff* skb, __u32 l4, __u32 length, __u32 most) {
+    struct wglan_tcp_options options = {};
+    __u32 place = 0;
+    int i, before = 0;
+
+    length -= WGLAN_TCP_FIXED;
+    barrier_var(length);
+    if (length > sizeof(options.bytes)) return 0;
+    barrier_var(length);
+    if (length < WGLAN_OPTION_MSS_LENGTH) return 0;
+    if (bpf_skb_load_bytes(skb, l4 + WGLAN_TCP_FIXED, options.bytes, length)) return 0;
+    options.length = length;
+    for (i = 0; i < WGLAN_TCP_OPTIONS_MOST / WGLAN_OPTION_MSS_LENGTH; i++) {
         __u16 mss;
 
-        if (place + WGLAN_OPTION_MSS_LENGTH > length) return 0;
+        place = (__u32)wglan_find_mss(&options, place, most);
         barrier_var(place);
-        if (place > sizeof(options) - WGLAN_OPTION_MSS_LENGTH) return 0;
-        kind = options[place];
-        size = options[place + 1];
-        if (kind == WGLAN_OPTION_END || (kind != WGLAN_OPTION_NOP && size < 2)) return 0;
-        if (kind != WGLAN_OPTION_MSS) {
-            place += kind == WGLAN_OPTION_NOP ? 1 : size;
-            /* Forgets the range, so that the verifier finds every round alike. */
-            barrier_var(place);
-            place &= 0x1ff;
-            continue;
-        }
-        if (size != WGLAN_OPTION_MSS_LENGTH) return 0;
-        mss = (__u16)(options[place + 2] << 8 | options[place + 3]);
-        if (mss <= most) return 0;
-        return wglan_write_mss(skb, l4, WGLAN_TCP_FIXED + place + 2, mss, (__u16)most) ? mss : 0;
+        if (place > sizeof(options.bytes) - WGLAN_OPTION_MSS_LENGTH) break;
+        mss = (__u16)(options.bytes[place + 2] << 8 | options.bytes[place + 3]);
+        if (!wglan_write_mss(skb, l4, WGLAN_TCP_FIXED + place + 2, mss, (__u16)most)) break;
+        if (!before) before = mss;
+        place += WGLAN_OPTION_MSS_LENGTH;
     }
-    return 0;
+    return before;
 }
 
 /* `mtu`: largest IP packet, 0 = not known. Counted and reported where the packet is changed. */

@@ -10,7 +10,9 @@
 
 #define WGLAN_TOO_BIG_PER_SECOND 128 /* replies, a CPU */
 #define WGLAN_QUOTE4 (sizeof(struct iphdr) + 8)
+#define WGLAN_QUOTE4_MOST (60 + 8) /* with all options that there can be */
 #define WGLAN_QUOTE6 60
+#define WGLAN_QUOTE6_MOST 152 /* 104 bytes of extension headers, and 8 of the transport */
 
 /* <linux/icmp.h> pulls in the C library. */
 #define WGLAN_ICMP_ECHOREPLY 0
@@ -84,14 +86,32 @@ static __always_inline void wglan_swap_macs(struct __sk_buff* skb, struct ethhdr
     __builtin_memcpy(eth->h_source, mac, ETH_ALEN);
 }
 
-/* Cuts the packet to the reply's length and overwrites it. `with_mac` starts 14 bytes before `ip`. */
+/*
+ * Cuts the packet to the reply's length and overwrites it. `with_mac` starts 14 bytes before `ip`, and ends
+ * with a quote of which `most` bytes could stand; `quote` of them do.
+ */
 static __always_inline bool wglan_become(struct __sk_buff* skb, __u32 l3, void* with_mac, void* ip,
-                                         __u32 ip_length) {
+                                         __u32 ip_length, __u32 quote, __u32 most) {
     __u64 flags = BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH;
 
-    if (bpf_skb_change_tail(skb, l3 + ip_length, 0)) return false;
-    if (l3) return bpf_skb_store_bytes(skb, 0, with_mac, sizeof(struct ethhdr) + ip_length, flags) == 0;
-    return bpf_skb_store_bytes(skb, 0, ip, ip_length, flags) == 0;
+    /* The barrier keeps what the verifier knows of this number in one register. */
+    barrier_var(quote);
+    if (quote > most) return false;
+    if (bpf_skb_change_tail(skb, l3 + ip_length + quote, 0)) return false;
+    if (l3)
+        return bpf_skb_store_bytes(skb, 0, with_mac, sizeof(struct ethhdr) + ip_length + quote, flags) == 0;
+    return bpf_skb_store_bytes(skb, 0, ip, ip_length + quote, flags) == 0;
+}
+
+/*
+ * How much of the packet is quoted: what its sender needs to find the socket by, that is all headers and 8
+ * bytes of the transport (RFC 792, RFC 4443 section 2.4 (c)).
+ */
+static __always_inline __u32 wglan_quote_of(const struct wglan_packet* packet, __u32 least, __u32 most) {
+    __u32 length = packet->l4 ? packet->l4 - packet->l3 + 8 : least;
+
+    if (length < least) return least;
+    return length < most ? length : most;
 }
 
 struct wglan_reply4 {
@@ -99,31 +119,35 @@ struct wglan_reply4 {
     struct ethhdr eth;
     struct iphdr ip;
     struct wglan_icmp icmp;
-    __u8 quote[WGLAN_QUOTE4];
+    __u8 quote[WGLAN_QUOTE4_MOST];
 };
 
 __noinline int wglan_reply_too_big4(struct __sk_buff* skb, const struct wglan_packet* packet, __u32 mtu) {
     struct wglan_reply4 reply = {};
-    __u32 l3 = packet ? packet->l3 : 0;
+    __u32 l3 = packet ? packet->l3 : 0, quote;
 
     if (!packet) return 0;
+    quote = wglan_quote_of(packet, WGLAN_QUOTE4, sizeof(reply.quote));
+    barrier_var(quote);
+    if (quote < WGLAN_QUOTE4 || quote > sizeof(reply.quote)) return 0;
     if (l3) wglan_swap_macs(skb, &reply.eth);
-    if (bpf_skb_load_bytes(skb, l3, reply.quote, sizeof(reply.quote))) return 0;
+    if (bpf_skb_load_bytes(skb, l3, reply.quote, quote)) return 0;
     reply.icmp.type = WGLAN_ICMP_UNREACHABLE;
     reply.icmp.code = WGLAN_ICMP_FRAGMENTATION_NEEDED;
     reply.icmp.mtu = bpf_htonl(mtu & 0xffff);
+    /* What isn't quoted is zero. */
     reply.icmp.checksum = wglan_fold(wglan_sum(&reply.icmp, sizeof(reply.icmp) + sizeof(reply.quote), 0));
     reply.ip.version = 4;
     reply.ip.ihl = 5;
     reply.ip.tos = 0xc0; /* internetwork control, as the kernel marks its own */
-    reply.ip.tot_len = bpf_htons(sizeof(reply.ip) + sizeof(reply.icmp) + sizeof(reply.quote));
+    reply.ip.tot_len = bpf_htons((__u16)(sizeof(reply.ip) + sizeof(reply.icmp) + quote));
     reply.ip.ttl = 64;
     reply.ip.protocol = IPPROTO_ICMP;
     __builtin_memcpy(&reply.ip.saddr, packet->destination + 12, 4);
     __builtin_memcpy(&reply.ip.daddr, packet->source + 12, 4);
     reply.ip.check = wglan_fold(wglan_sum(&reply.ip, sizeof(reply.ip), 0));
-    return wglan_become(skb, l3, &reply.eth, &reply.ip,
-                        sizeof(reply.ip) + sizeof(reply.icmp) + sizeof(reply.quote));
+    return wglan_become(skb, l3, &reply.eth, &reply.ip, sizeof(reply.ip) + sizeof(reply.icmp), quote,
+                        sizeof(reply.quote));
 }
 
 struct wglan_reply6 {
@@ -131,22 +155,26 @@ struct wglan_reply6 {
     struct ethhdr eth;
     struct ipv6hdr ip;
     struct wglan_icmp icmp;
-    __u8 quote[WGLAN_QUOTE6];
+    __u8 quote[WGLAN_QUOTE6_MOST];
 };
 
 __noinline int wglan_reply_too_big6(struct __sk_buff* skb, const struct wglan_packet* packet, __u32 mtu) {
     struct wglan_reply6 reply = {};
-    __u32 l3 = packet ? packet->l3 : 0, body = sizeof(reply.icmp) + sizeof(reply.quote);
-    __be32 pseudo[2] = {bpf_htonl(body), bpf_htonl(IPPROTO_ICMPV6)};
+    __u32 l3 = packet ? packet->l3 : 0, quote;
+    __be32 pseudo[2] = {0, bpf_htonl(IPPROTO_ICMPV6)};
     __u64 sum;
 
     if (!packet) return 0;
+    quote = wglan_quote_of(packet, WGLAN_QUOTE6, sizeof(reply.quote));
+    barrier_var(quote);
+    if (quote < WGLAN_QUOTE6 || quote > sizeof(reply.quote)) return 0;
     if (l3) wglan_swap_macs(skb, &reply.eth);
-    if (bpf_skb_load_bytes(skb, l3, reply.quote, sizeof(reply.quote))) return 0;
+    if (bpf_skb_load_bytes(skb, l3, reply.quote, quote)) return 0;
+    pseudo[0] = bpf_htonl(sizeof(reply.icmp) + quote);
     reply.icmp.type = WGLAN_ICMPV6_TOO_BIG;
     reply.icmp.mtu = bpf_htonl(mtu);
     reply.ip.version = 6;
-    reply.ip.payload_len = bpf_htons((__u16)body);
+    reply.ip.payload_len = bpf_htons((__u16)(sizeof(reply.icmp) + quote));
     reply.ip.nexthdr = IPPROTO_ICMPV6;
     reply.ip.hop_limit = 64;
     __builtin_memcpy(&reply.ip.saddr, packet->destination, 16);
@@ -155,14 +183,15 @@ __noinline int wglan_reply_too_big6(struct __sk_buff* skb, const struct wglan_pa
     sum = wglan_sum(&reply.ip.saddr, 2 * sizeof(reply.ip.saddr), sum);
     sum = wglan_sum(&reply.icmp, sizeof(reply.icmp) + sizeof(reply.quote), sum);
     reply.icmp.checksum = wglan_fold(sum);
-    return wglan_become(skb, l3, &reply.eth, &reply.ip,
-                        sizeof(reply.ip) + sizeof(reply.icmp) + sizeof(reply.quote));
+    return wglan_become(skb, l3, &reply.eth, &reply.ip, sizeof(reply.ip) + sizeof(reply.icmp), quote,
+                        sizeof(reply.quote));
 }
 
 /* RFC 1812 section 4.3.2.7, RFC 4443 section 2.4 (e): no answer to errors, groups, later fragments. */
 static __always_inline bool wglan_may_answer(const struct wglan_packet* packet) {
     __u8 type = packet->icmp_type;
 
+    if (packet->family == 4 && !packet->l4) return false; /* a header of less than its least length */
     if (packet->fragment == WGLAN_LATER_FRAGMENT) return false;
     if (wglan_link_scope(packet->family, packet->source)) return false;
     if (packet->family == 6)

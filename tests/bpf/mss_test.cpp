@@ -50,6 +50,16 @@ TEST_F(Steer, ClampsMssInAnyPlace) {
     EXPECT_EQ(counters().mss_clamped, 2U * 2 * 7 * 2);
 }
 
+// Of several some receivers take the last one.
+TEST_F(Steer, ClampsEachOfSeveralMssOptions) {
+    expect_becomes(segment(true, kSyn, mss(1460) + kNop + mss(9000) + kNop + mss(500) + kNop + kNop),
+                   kRedirect,
+                   segment(true, kSyn, mss(1380) + kNop + mss(1380) + kNop + mss(500) + kNop + kNop));
+    expect_becomes(segment(false, kSyn, mss(1200) + mss(1460)), kRedirect,
+                   segment(false, kSyn, mss(1200) + mss(1360)));
+    EXPECT_EQ(counters().mss_clamped, 2U);
+}
+
 TEST_F(Steer, LeavesMssAlone) {
     struct Row {
         const char* what;

@@ -17,13 +17,14 @@ Ip sized(const char* source, const char* destination, std::size_t length) {
 Ip big4(std::size_t length) { return sized("192.0.2.1", "10.1.2.3", length); }
 Ip big6(std::size_t length) { return sized("2001:db8:1::1", "fd01::5", length); }
 
-// RFC 1191, RFC 4443 section 3.2: from the destination, as if a router there had answered.
-Bytes reply_packet(const Ip& packet, std::uint16_t mtu) {
+// RFC 1191, RFC 4443 section 3.2: from the destination, as if a router there had answered. `quote`: bytes of
+// the packet in it; 0 = as of one without options and extension headers.
+Bytes reply_packet(const Ip& packet, std::uint16_t mtu, std::ptrdiff_t quote = 0) {
     const Bytes whole = packet.bytes();
     const std::uint8_t high = static_cast<std::uint8_t>(mtu >> 8), low = static_cast<std::uint8_t>(mtu);
     Ip reply{.source = packet.destination, .destination = packet.source};
     reply.ttl = 64;
-    const auto quote = static_cast<std::ptrdiff_t>(packet.is_v4() ? 28 : 60);
+    if (quote == 0) quote = packet.is_v4() ? 28 : 60;
     const Bytes quoted(whole.begin(), whole.begin() + quote);
     if (!packet.is_v4()) {
         reply.protocol = 58;
@@ -43,8 +44,8 @@ Bytes reply_packet(const Ip& packet, std::uint16_t mtu) {
     return bytes;
 }
 
-Bytes reply(const Ip& packet, std::uint16_t mtu) {
-    Bytes bytes = frame(packet.is_v4() ? 0x0800 : 0x86dd, reply_packet(packet, mtu));
+Bytes reply(const Ip& packet, std::uint16_t mtu, std::ptrdiff_t quote = 0) {
+    Bytes bytes = frame(packet.is_v4() ? 0x0800 : 0x86dd, reply_packet(packet, mtu, quote));
     std::swap_ranges(bytes.begin(), bytes.begin() + 6, bytes.begin() + 6);
     return bytes;
 }
@@ -72,6 +73,45 @@ TEST_F(Steer, AnswersWithTheRoutesMtu) {
     // The device's counts where it is the smaller one.
     route("10.1.2.0/24", SteerAction::steer, kPeer, 9000);
     expect_becomes(frame(big4(1500)), kRedirect, reply(big4(1500), kMtu));
+}
+
+// Else the sender couldn't tell whose packet it was: its stack looks for the transport behind all headers.
+TEST_F(Steer, QuotesOptionsAndExtensionHeadersToo) {
+    Ip v4 = big4(1460);
+    for (const std::size_t length : {std::size_t{4}, std::size_t{24}, std::size_t{40}}) {
+        v4.options = Bytes(length, 1);
+        const auto quote = static_cast<std::ptrdiff_t>(20 + length + 8);
+        expect_becomes(frame(v4), kRedirect, reply(v4, kMtu, quote));
+    }
+    EXPECT_EQ(counters().packet_too_big, 3U);
+    const auto headers = [](std::size_t length) {
+        Bytes bytes(length);  // destination options, padded (RFC 8200 section 4.2)
+        bytes.at(0) = 17;
+        bytes.at(1) = static_cast<std::uint8_t>(length / 8 - 1);
+        return bytes;
+    };
+    struct Row {
+        std::size_t length;
+        std::ptrdiff_t quote;
+    };
+    for (const Row& row : {Row{8, 60}, Row{16, 64}, Row{48, 96}, Row{104, 152}, Row{256, 152}}) {
+        SCOPED_TRACE(row.length);
+        Ip v6 = big6(1440);
+        v6.extensions = headers(row.length);
+        v6.first_extension = 60;
+        expect_becomes(frame(v6), kRedirect, reply(v6, kMtu, row.quote));
+    }
+    Ip first = big6(1420);
+    first.extensions = {17, 0, 0, 1, 0, 0, 0, 1};
+    first.first_extension = 44;
+    expect_becomes(frame(first), kRedirect, reply(first, kMtu, 60));
+}
+
+TEST_F(Steer, NeverAnswersAMalformedHeader) {
+    Bytes packet = frame(big4(1500));
+    packet.at(14) = 0x44;  // four words
+    expect_untouched(packet, kDrop);
+    EXPECT_EQ(counters().dropped.at("too_big"), 1U);
 }
 
 TEST_F(Steer, AnswersOnUplinksWithoutMacHeader) {
