@@ -73,7 +73,7 @@ struct wglan_answer {
 };
 
 struct wglan_slot {
-    struct wglan_address address;
+    __u8 address[16]; /* read and written as a struct wglan_address */
     struct wglan_answer answer;
     __u32 prefix_len; /* of the route that gave the answer */
     __u32 generation;
@@ -81,11 +81,11 @@ struct wglan_slot {
     __u32 check; /* over address, answer, and generation: where a program can be preempted a slot may be half
                     written */
     __u32 pad0;
-};
+} __attribute__((aligned(8)));
 
 /*
- * wglan_lengths: array, of IPv4 and of IPv6: the prefix lengths that occur in wglan_exact4 and wglan_exact6,
- * longest first. Those hold what the tries hold, for look-ups that are as dear as one prefix length each.
+ * wglan_lengths: array of one: the prefix lengths that occur in wglan_exact6, longest first. That holds what
+ * wglan_route6 holds, for look-ups that are as dear as one prefix length each.
  */
 #define WGLAN_LENGTHS 7
 
@@ -93,6 +93,28 @@ struct wglan_lengths {
     __u8 count; /* 0: the trie is asked */
     __u8 lengths[WGLAN_LENGTHS];
 } __attribute__((aligned(8)));
+
+/* wglan_strides: what wglan_route4 holds, in lines of memory (bpf/lib/strides.h). */
+#define WGLAN_LINE_ENTRIES 16U
+#define WGLAN_BLOCK 0x80000000U
+#define WGLAN_BLOCK_LINES (256U / WGLAN_LINE_ENTRIES)
+#define WGLAN_FIRST_STRIDE_LINES (65536U / WGLAN_LINE_ENTRIES)
+
+struct wglan_line {
+    union {
+        __u32 entries[WGLAN_LINE_ENTRIES];
+        struct {
+            struct wglan_route route;
+            __u64 pad0;
+        } routes[2];
+    };
+};
+
+/*
+ * wglan_up: array of words, a bit for each peer id: its state is up or degraded, or was when it was last
+ * written. What wglan_peers says of a peer to which packets are sent, in a thousandth of the memory.
+ */
+#define WGLAN_UP_WORDS (WGLAN_MAX_PEERS / 64 + 1)
 
 /* wglan_peers: hash from peer id (1 ...) to its state. */
 enum wglan_peer_state {
@@ -269,6 +291,7 @@ WGLAN_SIZE(wglan_route, 24);
 WGLAN_SIZE(wglan_answer, 8);
 WGLAN_SIZE(wglan_slot, 48);
 WGLAN_SIZE(wglan_lengths, 8);
+WGLAN_SIZE(wglan_line, 64);
 WGLAN_SIZE(wglan_peer, 72);
 WGLAN_SIZE(wglan_endpoint_key, 20);
 WGLAN_SIZE(wglan_endpoint, 4);

@@ -117,7 +117,7 @@ Result<const Program*> BpfDataplane::another_instance(int ifindex, const Program
     if (attacher_->attached_program(ifindex, Attachment::Hook::tc_egress, options_.order_first) != program.id)
         return &program;
     if (!second_) {
-        auto object = SteerObject::load(options_.pin_path, options_.max_routes);
+        auto object = SteerObject::load(options_.pin_path, options_.max_routes, &*object_);
         if (!object) return Failure(object.error());
         if (object->maps() != SteerObject::Maps::adopted)
             return fail(ErrorKind::internal, "the pinned maps aren't those in use");

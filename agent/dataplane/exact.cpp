@@ -15,15 +15,14 @@ namespace wglan {
 
 namespace {
 
-constexpr std::uint32_t kSlot = 0;  // of the outer map
+constexpr std::uint32_t kSlot = 0;  // of the outer map, and of the lengths
 
 // Room for as many again, so that it is seldom made anew.
 std::size_t room_for(std::size_t count) { return count * 2; }
 
 }  // namespace
 
-template <class Key>
-Result<> ExactTable<Key>::publish() const {
+Result<> ExactTable::publish() const {
     wglan_lengths lengths{};
     for (std::size_t length = kLengths; length-- > 0;) {
         if (counts_[length] == 0) continue;
@@ -32,23 +31,21 @@ Result<> ExactTable<Key>::publish() const {
                         "more than " + std::to_string(WGLAN_LENGTHS) + " prefix lengths");
         lengths.lengths[lengths.count++] = static_cast<__u8>(length);
     }
-    if (bpf_map_update_elem(lengths_, &slot_, &lengths, BPF_ANY) == 0) return {};
+    if (bpf_map_update_elem(lengths_, &kSlot, &lengths, BPF_ANY) == 0) return {};
     return fail_errno("write to BPF map wglan_lengths");
 }
 
-template <class Key>
-void ExactTable<Key>::add_own_hits(RouteHits& hits) const {
+void ExactTable::add_own_hits(RouteHits& hits) const {
     if (!on()) return;
     auto copy = duplicate(inner_.get());
     if (!copy) return;
-    const auto entries = Table<Key, wglan_route>(std::move(*copy), "wglan_exact").dump();
+    const auto entries = Table<Key, wglan_route>(std::move(*copy), "wglan_exact6").dump();
     if (!entries) return;
     for (const auto& [key, value] : *entries)
         if (value.hits != 0) hits[to_prefix(key)] += value.hits;
 }
 
-template <class Key>
-void ExactTable<Key>::add_hits(RouteHits& hits) const {
+void ExactTable::add_hits(RouteHits& hits) const {
     RouteHits counted = former_;
     add_own_hits(counted);
     for (const auto& [prefix, count] : counted)
@@ -56,17 +53,15 @@ void ExactTable<Key>::add_hits(RouteHits& hits) const {
 }
 
 // A table goes, its counts stay.
-template <class Key>
-void ExactTable<Key>::retire() {
+void ExactTable::retire() {
     add_own_hits(former_);
     inner_.reset();
 }
 
-template <class Key>
-void ExactTable<Key>::turn_off(const char* why) {
-    if (on()) spdlog::debug("routes are looked up in the trie alone from now on: {}", why);
+void ExactTable::turn_off(const char* why) {
+    if (on()) spdlog::debug("IPv6 routes are looked up in the trie alone from now on: {}", why);
     const wglan_lengths none{};
-    (void)bpf_map_update_elem(lengths_, &slot_, &none, BPF_ANY);
+    (void)bpf_map_update_elem(lengths_, &kSlot, &none, BPF_ANY);
     (void)bpf_map_delete_elem(outer_, &kSlot);
     retire();
     counts_.fill(0);
@@ -74,8 +69,7 @@ void ExactTable<Key>::turn_off(const char* why) {
     refill_ = false;
 }
 
-template <class Key>
-Result<> ExactTable<Key>::make(std::span<const Key> keys, std::span<const wglan_route> values) {
+Result<> ExactTable::make(std::span<const Key> keys, std::span<const wglan_route> values) {
     // With the trie's types, so that a dump is readable, and because older kernels want them (6.1).
     bpf_map_info trie{};
     __u32 length = sizeof trie;
@@ -86,12 +80,12 @@ Result<> ExactTable<Key>::make(std::span<const Key> keys, std::span<const wglan_
                 .btf_key_type_id = trie.btf_key_type_id, .btf_value_type_id = trie.btf_value_type_id,
                 .map_flags = BPF_F_NO_PREALLOC);
     const std::size_t room = room_for(keys.size());
-    UniqueFd made(bpf_map_create(BPF_MAP_TYPE_HASH, slot_ == 0 ? "wglan_exact4" : "wglan_exact6", sizeof(Key),
-                                 sizeof(wglan_route), static_cast<__u32>(room), &options));
+    UniqueFd made(bpf_map_create(BPF_MAP_TYPE_HASH, "wglan_exact6", sizeof(Key), sizeof(wglan_route),
+                                 static_cast<__u32>(room), &options));
     if (!made.valid()) return fail_errno("make a table of routes");
     auto copy = duplicate(made.get());
     if (!copy) return Failure(copy.error());
-    const Table<Key, wglan_route> table(std::move(*copy), "wglan_exact");
+    const Table<Key, wglan_route> table(std::move(*copy), "wglan_exact6");
     if (auto put = table.put_all(keys, values); !put) return put;
     const int fd = made.get();
     if (bpf_map_update_elem(outer_, &kSlot, &fd, BPF_ANY) != 0)
@@ -106,25 +100,23 @@ Result<> ExactTable<Key>::make(std::span<const Key> keys, std::span<const wglan_
     return publish();
 }
 
-template <class Key>
-void ExactTable<Key>::fill(std::span<const Key> keys, std::span<const wglan_route> values) {
+void ExactTable::fill(std::span<const Key> keys, std::span<const wglan_route> values) {
     if (keys.size() <= (on() ? from_ / 2 : from_)) {
         turn_off("they are few");
         return;
     }
     // Look-ups go to the trie while one table takes the other's place: their lengths may differ.
     const wglan_lengths none{};
-    (void)bpf_map_update_elem(lengths_, &slot_, &none, BPF_ANY);
+    (void)bpf_map_update_elem(lengths_, &kSlot, &none, BPF_ANY);
     if (auto made = make(keys, values); !made) {
-        spdlog::info("look-ups among {} routes are left to the trie: {}", keys.size(),
+        spdlog::info("look-ups among {} IPv6 routes are left to the trie: {}", keys.size(),
                      made.error().message());
         turn_off("the tables can't be made");
         refused_ = true;
     }
 }
 
-template <class Key>
-Result<> ExactTable<Key>::put_one(const Key& key, const wglan_route& value) {
+Result<> ExactTable::put_one(const Key& key, const wglan_route& value) {
     if (bpf_map_update_elem(inner_.get(), &key, &value, BPF_EXIST) == 0) return {};
     if (errno != ENOENT) return fail_errno("write to a table of routes");
     if (size_ >= room_) {
@@ -138,8 +130,7 @@ Result<> ExactTable<Key>::put_one(const Key& key, const wglan_route& value) {
     return {};
 }
 
-template <class Key>
-void ExactTable<Key>::put(std::span<const Key> keys, std::span<const wglan_route> values) {
+void ExactTable::put(std::span<const Key> keys, std::span<const wglan_route> values) {
     if (!former_.empty())
         for (const Key& key : keys) former_.erase(to_prefix(key));
     for (std::size_t i = 0; i < keys.size() && on(); ++i) {
@@ -152,15 +143,13 @@ void ExactTable<Key>::put(std::span<const Key> keys, std::span<const wglan_route
     }
 }
 
-template <class Key>
-void ExactTable<Key>::doubt() {
+void ExactTable::doubt() {
     if (!on()) return;
     turn_off("a write to the trie failed");
     refill_ = true;
 }
 
-template <class Key>
-void ExactTable<Key>::remove(const Key& key) {
+void ExactTable::remove(const Key& key) {
     if (!former_.empty()) former_.erase(to_prefix(key));
     if (!on()) return;
     if (bpf_map_delete_elem(inner_.get(), &key) != 0) {
@@ -171,8 +160,5 @@ void ExactTable<Key>::remove(const Key& key) {
     if (--counts_[std::min<std::size_t>(key.prefix_len, kLengths - 1)] == 0) (void)publish();
     if (size_ < from_ / 2) turn_off("they are few");
 }
-
-template class ExactTable<wglan_key4>;
-template class ExactTable<wglan_key6>;
 
 }  // namespace wglan

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hash tables beside the tries (bpf/lib/exact.h): made when a family has many routes of few prefix
-// lengths. They only make look-ups cheaper. Whatever goes wrong here turns them off, and the tries decide
-// alone.
+// The hash table beside the IPv6 trie (bpf/lib/exact.h): made when there are many routes of few prefix
+// lengths. It only makes look-ups cheaper. Whatever goes wrong here turns it off, and the trie decides alone.
 #pragma once
 
 #include <array>
@@ -17,14 +16,14 @@
 
 namespace wglan {
 
-// Of one family: Key is wglan_key4 or wglan_key6.
-template <class Key>
 class ExactTable {
 public:
-    // `outer`, `lengths` and `trie` are the programs' maps (owned by them); `slot` is the family's in
-    // wglan_lengths. From more than `from` routes on it is on, from fewer than half of that off.
-    ExactTable(int outer, int lengths, int trie, std::uint32_t slot, std::size_t from)
-        : outer_(outer), lengths_(lengths), trie_(trie), slot_(slot), from_(from) {}
+    using Key = wglan_key6;
+
+    // `outer`, `lengths` and `trie` are the programs' maps (owned by them). From more than `from` routes on
+    // it is on, from fewer than half of that off.
+    ExactTable(int outer, int lengths, int trie, std::size_t from)
+        : outer_(outer), lengths_(lengths), trie_(trie), from_(from) {}
 
     bool on() const { return inner_.valid(); }
     // True if the routes must be handed over as a whole: `count` is how many there may be now.
@@ -50,7 +49,6 @@ private:
     void retire();
 
     int outer_, lengths_, trie_;
-    std::uint32_t slot_;
     std::size_t from_;
     UniqueFd inner_;
     std::array<std::uint32_t, kLengths> counts_{};  // entries, by prefix length

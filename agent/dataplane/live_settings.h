@@ -4,10 +4,10 @@
 
 #include <array>
 #include <cstdint>
-#include <memory>
 
 #include "agent/base/clock.h"
 #include "agent/base/result.h"
+#include "agent/dataplane/map_memory.h"
 #include "maps/wglan_maps.h"
 
 namespace wglan {
@@ -37,12 +37,11 @@ public:
     void keep_in(wglan_config& value) const;
 
 private:
-    struct Unmap {
-        void operator()(wglan_config* page) const noexcept;
-    };
+    explicit LiveSettings(MapMemory memory) : memory_(std::move(memory)) {}
     void add_generation();
+    wglan_config& page() const { return *memory_.values<wglan_config>(); }
 
-    std::unique_ptr<wglan_config, Unmap> page_;
+    MapMemory memory_;
     bool due_ = false;
 };
 

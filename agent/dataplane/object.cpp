@@ -25,6 +25,9 @@ namespace {
 constexpr const char* kCarried[] = {"wglan_route4", "wglan_route6", "wglan_peers", "wglan_endpts",
                                     "wglan_config"};
 
+// Not pinned: filled anew by each agent.
+constexpr const char* kFilledAnew[] = {"wglan_up", "wglan_strides", "wglan_exact6", "wglan_lengths"};
+
 bpf_map_info info_of(int fd) {
     bpf_map_info info{};
     __u32 length = sizeof info;
@@ -203,6 +206,13 @@ Result<> SteerObject::choose_maps(const std::string& pin_path) {
     return {};
 }
 
+Result<> SteerObject::share(const SteerObject& first) {
+    for (const char* name : kFilledAnew)
+        if (bpf_map__reuse_fd(bpf_object__find_map_by_name(skeleton_->obj, name), first.map_fd(name)) != 0)
+            return fail_errno(std::string("re-use BPF map ") + name);
+    return {};
+}
+
 Result<> SteerObject::fill_and_pin(const std::string& pin_path) {
     for (const char* name : kCarried) {
         const auto old = std::find_if(old_maps_.begin(), old_maps_.end(),
@@ -237,10 +247,13 @@ Result<> SteerObject::fill_and_pin(const std::string& pin_path) {
     return {};
 }
 
-Result<SteerObject> SteerObject::load(const std::string& pin_path, std::uint32_t max_routes) {
+Result<SteerObject> SteerObject::load(const std::string& pin_path, std::uint32_t max_routes,
+                                      const SteerObject* first) {
     SteerObject object;
     if (auto opened = object.open(max_routes); !opened) return Failure(opened.error());
     if (auto chosen = object.choose_maps(pin_path); !chosen) return Failure(chosen.error());
+    if (first != nullptr)
+        if (auto shared = object.share(*first); !shared) return Failure(shared.error());
     if (const int error = -wglan_steer__load(object.skeleton_.get()); error != 0)
         return Failure(explain_load_error(error));
 

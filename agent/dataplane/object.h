@@ -51,8 +51,9 @@ public:
     };
 
     // The pin path must be prepared. The predecessor keeps forwarding with its own maps whatever
-    // happens here.
-    static Result<SteerObject> load(const std::string& pin_path, std::uint32_t max_routes);
+    // happens here. `first`: another instance of ours, whose maps that aren't pinned serve this one too.
+    static Result<SteerObject> load(const std::string& pin_path, std::uint32_t max_routes,
+                                    const SteerObject* first = nullptr);
 
     SteerObject(SteerObject&&) noexcept;
     SteerObject& operator=(SteerObject&&) noexcept;
@@ -71,6 +72,7 @@ private:
     SteerObject();
     Result<> open(std::uint32_t max_routes);
     Result<> choose_maps(const std::string& pin_path);
+    Result<> share(const SteerObject& first);
     Result<> fill_and_pin(const std::string& pin_path);
 
     std::unique_ptr<wglan_steer, Destroy> skeleton_;

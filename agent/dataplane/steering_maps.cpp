@@ -2,6 +2,7 @@
 #include "agent/dataplane/steering_maps.h"
 
 #include <algorithm>
+#include <atomic>
 #include <utility>
 
 #include "agent/dataplane/codec.h"
@@ -25,6 +26,8 @@ public:
 private:
     LiveSettings& live_;
 };
+
+bool is_up(PeerState state) { return state == PeerState::up || state == PeerState::degraded; }
 
 }  // namespace
 
@@ -58,20 +61,25 @@ Result<DataplaneState> read_tables(const Tables& tables) {
     return state;
 }
 
-SteeringMaps::SteeringMaps(const SteerObject& object, LiveSettings live, std::size_t exact_from)
+SteeringMaps::SteeringMaps(const SteerObject& object, LiveSettings live, MapMemory up, std::size_t exact_from)
     : tables_(&object.tables()),
       live_(std::move(live)),
-      ipv4_{&tables_->route4,
-            {object.map_fd("wglan_exact4"), object.map_fd("wglan_lengths"), tables_->route4.raw().fd(), 0,
-             exact_from}},
+      up_(std::move(up)),
+      ipv4_{&tables_->route4, {object.map_fd("wglan_strides"), exact_from}},
       ipv6_{&tables_->route6,
-            {object.map_fd("wglan_exact6"), object.map_fd("wglan_lengths"), tables_->route6.raw().fd(), 1,
+            {object.map_fd("wglan_exact6"), object.map_fd("wglan_lengths"), tables_->route6.raw().fd(),
              exact_from}} {}
 
 Result<SteeringMaps> SteeringMaps::open(const SteerObject& object, std::size_t exact_from) {
     auto live = LiveSettings::open(object.map_fd("wglan_config"));
     if (!live) return Failure(live.error());
-    SteeringMaps maps(object, std::move(*live), exact_from);
+    auto up = MapMemory::open(object.map_fd("wglan_up"), "wglan_up");
+    if (!up) return Failure(up.error());
+    SteeringMaps maps(object, std::move(*live), std::move(*up), exact_from);
+    const auto peers = maps.tables_->peers.dump();
+    if (!peers) return Failure(peers.error());
+    for (const auto& [id, peer] : *peers)
+        if (id <= kMaxPeers) maps.set_up(id, is_up(decode_peer(id, peer).state));
     const auto entries = maps.tables_->endpoints.dump();
     if (!entries) return Failure(entries.error());
     for (const auto& [key, value] : *entries)
@@ -102,7 +110,7 @@ Result<RouteHits> SteeringMaps::hits() const {
         const auto entries = tables.trie->dump();
         if (!entries) return Failure(entries.error());
         for (const auto& [key, value] : *entries) hits[to_prefix(key)] += value.hits;
-        tables.exact.add_hits(hits);
+        tables.beside.add_hits(hits);
         return {};
     };
     if (auto counted = count(ipv4_); !counted) return Failure(counted.error());
@@ -126,14 +134,14 @@ Result<> SteeringMaps::set_config(const SteerConfig& config) {
 // The tables beside the tries are made here: nobody waits for a heartbeat.
 Result<> SteeringMaps::heartbeat() {
     live_.heartbeat();
-    if (ipv4_.exact.wants_all(ipv4_.most)) count_all(ipv4_);
-    if (ipv6_.exact.wants_all(ipv6_.most)) count_all(ipv6_);
+    if (ipv4_.beside.wants_all(ipv4_.most)) count_all(ipv4_);
+    if (ipv6_.beside.wants_all(ipv6_.most)) count_all(ipv6_);
     return {};
 }
 
 // A whole dump.
-template <class Key>
-void SteeringMaps::count_all(RouteTables<Key>& tables) {
+template <class Key, class Beside>
+void SteeringMaps::count_all(RouteTables<Key, Beside>& tables) {
     const auto entries = tables.trie->dump();
     if (!entries) return;
     std::vector<Key> keys;
@@ -144,18 +152,18 @@ void SteeringMaps::count_all(RouteTables<Key>& tables) {
         values.back().hits = 0;  // those stay where they are
     }
     tables.most = keys.size();
-    tables.exact.fill(keys, values);
+    tables.beside.fill(keys, values);
 }
 
-template <class Key>
-Result<> SteeringMaps::put(RouteTables<Key>& tables, const std::vector<Key>& keys,
+template <class Routes, class Key>
+Result<> SteeringMaps::put(Routes& tables, const std::vector<Key>& keys,
                            const std::vector<wglan_route>& values) {
     if (keys.empty()) return {};
     if (auto put = tables.trie->put_all(keys, values); !put) {
-        tables.exact.doubt();  // part of them may be in
+        tables.beside.doubt();  // part of them may be in
         return put;
     }
-    tables.exact.put(keys, values);
+    tables.beside.put(keys, values);
     tables.most += keys.size();
     return {};
 }
@@ -180,10 +188,10 @@ Result<> SteeringMaps::put_routes(const std::vector<SteerRoute>& routes) {
     return done ? put(ipv6_, keys6, values6) : done;
 }
 
-template <class Key>
-Result<> SteeringMaps::remove(RouteTables<Key>& tables, const Key& key) {
+template <class Routes, class Key>
+Result<> SteeringMaps::remove(Routes& tables, const Key& key) {
     if (auto removed = tables.trie->remove(key); !removed) return removed;
-    tables.exact.remove(key);
+    tables.beside.remove(key);
     return {};
 }
 
@@ -204,13 +212,25 @@ Result<> SteeringMaps::put_peers(const std::vector<SteerPeer>& peers) {
             return fail(ErrorKind::invalid, "peer id " + std::to_string(peer.id) + " is out of range");
         if (auto made = tables_->peer_stats.ensure(peer.id); !made) return made;
         if (auto put = tables_->peers.put(peer.id, encode_peer(peer)); !put) return put;
+        set_up(peer.id, is_up(peer.state));
     }
     return {};
+}
+
+// The programs hear of it with the new generation, as of all else.
+void SteeringMaps::set_up(PeerId id, bool up) {
+    std::atomic_ref word(up_.values<std::uint64_t>()[id / 64]);
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    if (up)
+        word.fetch_or(bit);
+    else
+        word.fetch_and(~bit);
 }
 
 Result<> SteeringMaps::remove_peers(const std::vector<PeerId>& ids) {
     const Announcement announcement(live_);
     for (const PeerId id : ids) {
+        if (id <= kMaxPeers) set_up(id, false);
         if (auto removed = tables_->peers.remove(id); !removed) return removed;
         if (auto removed = tables_->peer_stats.remove(id); !removed) return removed;
     }

@@ -8,8 +8,10 @@
 #include "agent/dataplane/dataplane.h"
 #include "agent/dataplane/exact.h"
 #include "agent/dataplane/live_settings.h"
+#include "agent/dataplane/map_memory.h"
 #include "agent/dataplane/object.h"
 #include "agent/dataplane/route_hits.h"
+#include "agent/dataplane/strides.h"
 
 namespace wglan {
 
@@ -20,7 +22,7 @@ Result<DataplaneState> read_tables(const Tables& tables);
 // came.
 class SteeringMaps {
 public:
-    // `object` outlives it. `exact_from`: see ExactTable.
+    // `object` outlives it. `exact_from`: see ExactTable and StrideTable.
     static Result<SteeringMaps> open(const SteerObject& object, std::size_t exact_from);
 
     Result<DataplaneState> read();
@@ -40,28 +42,29 @@ public:
 
 private:
     // The routes of one family, in the trie and beside it.
-    template <class Key>
+    template <class Key, class Beside>
     struct RouteTables {
         const Table<Key, wglan_route>* trie;
-        ExactTable<Key> exact;
+        Beside beside;
         std::size_t most = 0;  // that there may be: an overwritten one counts twice until all are counted
     };
 
-    SteeringMaps(const SteerObject& object, LiveSettings live, std::size_t exact_from);
-    template <class Key>
-    Result<> put(RouteTables<Key>& tables, const std::vector<Key>& keys,
-                 const std::vector<wglan_route>& values);
-    template <class Key>
-    static Result<> remove(RouteTables<Key>& tables, const Key& key);
-    template <class Key>
-    static void count_all(RouteTables<Key>& tables);
+    SteeringMaps(const SteerObject& object, LiveSettings live, MapMemory up, std::size_t exact_from);
+    template <class Routes, class Key>
+    Result<> put(Routes& tables, const std::vector<Key>& keys, const std::vector<wglan_route>& values);
+    template <class Routes, class Key>
+    static Result<> remove(Routes& tables, const Key& key);
+    template <class Key, class Beside>
+    static void count_all(RouteTables<Key, Beside>& tables);
 
+    void set_up(PeerId id, bool up);
     void announce_reach_ports();
 
     const Tables* tables_;
     LiveSettings live_;
-    RouteTables<wglan_key4> ipv4_;
-    RouteTables<wglan_key6> ipv6_;
+    MapMemory up_;  // wglan_up: a bit for each peer
+    RouteTables<wglan_key4, StrideTable> ipv4_;
+    RouteTables<wglan_key6, ExactTable> ipv6_;
     std::set<SteerEndpoint> endpoints_;  // mirrors wglan_endpts: when does a fragment entry go?
 };
 

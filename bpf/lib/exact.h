@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: (GPL-2.0-only OR BSD-2-Clause) */
 /*
- * The routes once more, in a hash table by prefix: one look-up for each prefix length that occurs, the
+ * The IPv6 routes once more, in a hash table by prefix: one look-up for each prefix length that occurs, the
  * longest first, where a trie takes a step for each bit in which prefixes differ. The agent makes it when
- * there are many routes of a family and few lengths; else there is none, and the tries are asked.
+ * there are many routes and few lengths; else there is none, and the trie is asked.
  *
- * Entries come and go one by one and each look-up finds the old or the new one, as in the tries.
+ * Entries come and go one by one and each look-up finds the old or the new one, as in the trie.
  */
 #ifndef WGLAN_BPF_EXACT_H
 #define WGLAN_BPF_EXACT_H
@@ -13,15 +13,7 @@
 
 #include "bpf/lib/maps.h"
 
-/* Made with the room that is needed, so an inner map's max_entries here is of no meaning. */
-struct wglan_exact4_inner {
-    __uint(type, BPF_MAP_TYPE_HASH);
-    __uint(max_entries, 1);
-    __uint(map_flags, BPF_F_NO_PREALLOC);
-    __type(key, struct wglan_key4);
-    __type(value, struct wglan_route);
-};
-
+/* Made with the room that is needed, so max_entries here is of no meaning. */
 struct wglan_exact6_inner {
     __uint(type, BPF_MAP_TYPE_HASH);
     __uint(max_entries, 1);
@@ -35,20 +27,12 @@ struct {
     __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
     __uint(max_entries, 1);
     __type(key, __u32);
-    __array(values, struct wglan_exact4_inner);
-} wglan_exact4 SEC(".maps");
-
-struct {
-    __uint(type, BPF_MAP_TYPE_ARRAY_OF_MAPS);
-    __uint(max_entries, 1);
-    __type(key, __u32);
     __array(values, struct wglan_exact6_inner);
 } wglan_exact6 SEC(".maps");
 
-/* Of IPv4 and of IPv6. */
 struct {
     __uint(type, BPF_MAP_TYPE_ARRAY);
-    __uint(max_entries, 2);
+    __uint(max_entries, 1);
     __type(key, __u32);
     __type(value, struct wglan_lengths);
 } wglan_lengths SEC(".maps");
@@ -75,22 +59,6 @@ static __always_inline void wglan_cut6(struct wglan_key6* key, const __u64* whol
     __builtin_memcpy(key->address, cut, 16);
 }
 
-static __always_inline struct wglan_route* wglan_ask_exact4(void* table, struct wglan_lengths lengths,
-                                                            const __u8* address) {
-    struct wglan_key4 key;
-    __u32 whole, i;
-
-    __builtin_memcpy(&whole, address + 12, 4);
-    for (i = 0; i < WGLAN_LENGTHS && i < lengths.count; i++) {
-        struct wglan_route* found;
-
-        wglan_cut4(&key, whole, lengths.lengths[i]);
-        found = bpf_map_lookup_elem(table, &key);
-        if (found) return found;
-    }
-    return NULL;
-}
-
 static __always_inline struct wglan_route* wglan_ask_exact6(void* table, struct wglan_lengths lengths,
                                                             const __u8* address) {
     struct wglan_key6 key;
@@ -108,18 +76,16 @@ static __always_inline struct wglan_route* wglan_ask_exact6(void* table, struct 
     return NULL;
 }
 
-/* `*table` NULL: there is none of this family. */
-static __always_inline struct wglan_lengths wglan_exact_of(__u32 family, void** table) {
-    __u32 zero = 0, which = family == 4 ? 0 : 1;
-    struct wglan_lengths *value = bpf_map_lookup_elem(&wglan_lengths, &which), lengths = {};
+/* `*table` NULL: there is none. */
+static __always_inline struct wglan_lengths wglan_exact_table(void** table) {
+    __u32 zero = 0;
+    struct wglan_lengths *value = bpf_map_lookup_elem(&wglan_lengths, &zero), lengths = {};
 
     *table = NULL;
     if (!value) return lengths;
     /* At once: the agent writes all of them as one number. */
     *(__u64*)&lengths = *(volatile __u64*)value;
-    if (!lengths.count) return lengths;
-    *table =
-        family == 4 ? bpf_map_lookup_elem(&wglan_exact4, &zero) : bpf_map_lookup_elem(&wglan_exact6, &zero);
+    if (lengths.count) *table = bpf_map_lookup_elem(&wglan_exact6, &zero);
     return lengths;
 }
 

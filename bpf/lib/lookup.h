@@ -7,6 +7,7 @@
 #include "bpf/lib/exact.h"
 #include "bpf/lib/maps.h"
 #include "bpf/lib/packet.h"
+#include "bpf/lib/strides.h"
 
 /* Questions that are only asked (agent/dataplane/replay.h) leave no trace. */
 const volatile bool wglan_counts_hits = true;
@@ -18,14 +19,14 @@ static __always_inline struct wglan_route* wglan_longest_match(__u32 family, con
     if (family == 4) {
         struct wglan_key4 key = {.prefix_len = 32};
 
-        lengths = wglan_exact_of(4, &table);
-        if (table) return wglan_ask_exact4(table, lengths, address);
+        table = wglan_strides_table();
+        if (table) return wglan_ask_strides(table, address + 12);
         __builtin_memcpy(key.address, address + 12, 4);
         return bpf_map_lookup_elem(&wglan_route4, &key);
     } else {
         struct wglan_key6 key = {.prefix_len = 128};
 
-        lengths = wglan_exact_of(6, &table);
+        lengths = wglan_exact_table(&table);
         if (table) return wglan_ask_exact6(table, lengths, address);
         __builtin_memcpy(key.address, address, 16);
         return bpf_map_lookup_elem(&wglan_route6, &key);
@@ -35,7 +36,7 @@ static __always_inline struct wglan_route* wglan_longest_match(__u32 family, con
 /* The route of this prefix length that holds the address; NULL: it is gone. */
 static __always_inline struct wglan_route* wglan_route_of(const struct wglan_address* address,
                                                           __u32 prefix_len) {
-    struct wglan_route* found;
+    struct wglan_route* found = NULL;
     __u32 halves[2];
     void* table;
 
@@ -43,13 +44,16 @@ static __always_inline struct wglan_route* wglan_route_of(const struct wglan_add
     if (!address->words[0] && halves[0] == bpf_htonl(0xffff)) {
         struct wglan_key4 key;
 
-        wglan_exact_of(4, &table);
+        table = wglan_strides_table();
+        if (table) found = wglan_ask_strides(table, (const __u8*)&halves[1]);
+        if (found && found->prefix_len == prefix_len) return found;
+        /* There may be a longer one by now. */
         wglan_cut4(&key, halves[1], prefix_len);
-        found = table ? bpf_map_lookup_elem(table, &key) : bpf_map_lookup_elem(&wglan_route4, &key);
+        found = bpf_map_lookup_elem(&wglan_route4, &key);
     } else {
         struct wglan_key6 key;
 
-        wglan_exact_of(6, &table);
+        wglan_exact_table(&table);
         wglan_cut6(&key, address->words, prefix_len);
         found = table ? bpf_map_lookup_elem(table, &key) : bpf_map_lookup_elem(&wglan_route6, &key);
     }
@@ -62,7 +66,7 @@ __noinline int wglan_settle(const struct wglan_slot* slot) {
     struct wglan_route* route;
 
     if (!slot || !slot->answer.action || !wglan_counts_hits) return 0;
-    address = slot->address;
+    address = *(const struct wglan_address*)slot->address;
     route = wglan_route_of(&address, slot->prefix_len);
     if (route) __sync_fetch_and_add(&route->hits, slot->hits);
     return 0;
@@ -75,6 +79,14 @@ static __always_inline bool wglan_in_endpoints(const __u8* address, __u8 protoco
     return bpf_map_lookup_elem(&wglan_endpts, &key) != NULL;
 }
 
+/* What wglan_peers says most often: the peer is there, and its state is up or degraded. */
+static __always_inline bool wglan_is_up(__u32 peer) {
+    __u32 word = peer / 64;
+    const __u64* bits = bpf_map_lookup_elem(&wglan_up, &word);
+
+    return bits && *(const volatile __u64*)bits >> (peer % 64) & 1;
+}
+
 struct wglan_found {
     struct wglan_answer answer; /* all zero: no prefix holds the address, or it is of one link */
     __u32 prefix_len;
@@ -83,10 +95,8 @@ struct wglan_found {
 
 /* `*result` must be zero. 0, always. */
 __noinline int wglan_ask(const struct wglan_address* wanted, __u32 family, struct wglan_found* result) {
-    const struct wglan_peer* peer;
     struct wglan_route* found;
     const __u8* address;
-    __u32 id;
 
     if (!wanted || !result) return 0;
     address = (const __u8*)wanted->words;
@@ -96,10 +106,7 @@ __noinline int wglan_ask(const struct wglan_address* wanted, __u32 family, struc
     __builtin_memcpy(&result->answer, found, sizeof(result->answer));
     result->prefix_len = found->prefix_len;
     result->answer.flags &= ~WGLAN_ROUTE_UP;
-    id = found->peer;
-    peer = bpf_map_lookup_elem(&wglan_peers, &id);
-    if (peer && (peer->state == WGLAN_PEER_UP || peer->state == WGLAN_PEER_DEGRADED))
-        result->answer.flags |= WGLAN_ROUTE_UP;
+    if (wglan_is_up(result->answer.peer)) result->answer.flags |= WGLAN_ROUTE_UP;
     if (wglan_counts_hits) __sync_fetch_and_add(&found->hits, 1);
     return 0;
 }
@@ -122,8 +129,10 @@ static __always_inline bool wglan_find_route(const struct wglan_packet* packet, 
     slot = wglan_slot_of(mixed);
     *where = slot;
     if (slot && generation) {
+        const struct wglan_address* held = (const void*)slot->address;
+
         bits = *(volatile __u64*)&slot->answer;
-        if (slot->address.words[0] == wanted.words[0] && slot->address.words[1] == wanted.words[1] &&
+        if (held->words[0] == wanted.words[0] && held->words[1] == wanted.words[1] &&
             slot->generation == generation && slot->check == wglan_slot_check(mixed, bits, generation)) {
             slot->hits++;
             __builtin_memcpy(answer, &bits, sizeof(bits));
@@ -134,7 +143,7 @@ static __always_inline bool wglan_find_route(const struct wglan_packet* packet, 
     __builtin_memcpy(&bits, &found.answer, sizeof(bits));
     if (slot && generation) {
         if (slot->hits) wglan_settle(slot);
-        slot->address = wanted;
+        *(struct wglan_address*)slot->address = wanted;
         *(volatile __u64*)&slot->answer = bits;
         slot->prefix_len = found.prefix_len;
         slot->generation = generation;

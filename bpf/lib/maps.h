@@ -46,4 +46,13 @@ struct {
     __type(value, struct wglan_peer_stats);
 } wglan_pstats SEC(".maps");
 
+/* Not pinned: it belongs to the programs, and their agent writes it as memory. */
+struct {
+    __uint(type, BPF_MAP_TYPE_ARRAY);
+    __uint(max_entries, WGLAN_UP_WORDS);
+    __uint(map_flags, BPF_F_MMAPABLE);
+    __type(key, __u32);
+    __type(value, __u64);
+} wglan_up SEC(".maps");
+
 #endif

@@ -50,6 +50,7 @@ protected:
     void other(PeerState state, Fallback down = Fallback::drop) {
         const SteerPeer peer{kOther, {}, state, Fallback::bypass, down, "other"};
         ASSERT_TRUE(object().tables().peers.put(kOther, encode_peer(peer)));
+        mark_up(kOther, state == PeerState::up || state == PeerState::degraded);
         cache(true);
     }
     How at_ingress() const { return {.fd = hub_->program().fd, .ifindex = tunnel().ifindex()}; }

@@ -60,7 +60,18 @@ void Steer::cache(bool on) {
 void Steer::peer(PeerState state, Fallback unknown, Fallback down) {
     const SteerPeer value{kPeer, {}, state, unknown, down, "peer"};
     ASSERT_TRUE(object_->tables().peers.put(kPeer, encode_peer(value)));
+    mark_up(kPeer, state == PeerState::up || state == PeerState::degraded);
     if (caching_) cache(true);
+}
+
+void Steer::mark_up(PeerId id, bool up) {
+    const int fd = object_->map_fd("wglan_up");
+    const std::uint32_t word = id / 64;
+    std::uint64_t bits = 0;
+    ASSERT_EQ(bpf_map_lookup_elem(fd, &word, &bits), 0);
+    const std::uint64_t bit = std::uint64_t{1} << (id % 64);
+    bits = up ? bits | bit : bits & ~bit;
+    ASSERT_EQ(bpf_map_update_elem(fd, &word, &bits, BPF_ANY), 0);
 }
 
 void Steer::endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol) {

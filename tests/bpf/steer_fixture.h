@@ -46,6 +46,8 @@ protected:
 
     void route(const std::string& prefix, SteerAction action, PeerId peer = 0, std::uint16_t mtu = 0);
     void peer(PeerState state, Fallback unknown = Fallback::bypass, Fallback down = Fallback::drop);
+    // The word on it that look-ups take; peer() says it too.
+    void mark_up(PeerId id, bool up);
     void endpoint(SteerEndpoint::Kind kind, const std::string& where, std::uint8_t protocol = 17);
     void endpoint(const SteerEndpoint& one);
     void config(const SteerConfig& config, std::uint64_t heartbeat_ns = 0);
