@@ -209,6 +209,26 @@ RoutesView Agent::routes() {
     return view;
 }
 
+namespace {
+
+// The kernel answers with a route to the address alone, and IPv4's doesn't say whose it is.
+void name_route(const std::vector<Route>& table, Route& answer) {
+    const Route* found = nullptr;
+    for (const Route& route : table) {
+        const bool same_way = route.type == answer.type && route.ifindex == answer.ifindex &&
+                              route.gateway == answer.gateway && route.table == answer.table;
+        if (!same_way || !route.prefix.contains(answer.prefix.address())) continue;
+        const bool better = found == nullptr || route.prefix.length() > found->prefix.length() ||
+                            (route.prefix.length() == found->prefix.length() && route.metric < found->metric);
+        if (better) found = &route;
+    }
+    if (found == nullptr) return;
+    answer.prefix = found->prefix;
+    answer.protocol = found->protocol;
+}
+
+}  // namespace
+
 Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     if (!dataplane_) return fail(ErrorKind::unsupported, "the agent is starting; ask again in a moment");
     auto dumped = dataplane_->state();
@@ -229,6 +249,7 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     auto route = netlink_->route_to(request.destination, request.mark);
     if (!route) return state;  // no route: that is an answer too
     state.kernel_route = *route;
+    if (const auto table = netlink_->routes()) name_route(*table, *state.kernel_route);
     auto links = netlink_->links();
     if (!links) return fail_with(links, "list links");
     for (const Link& link : *links)

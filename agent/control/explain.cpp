@@ -71,6 +71,11 @@ private:
     bool step_route() {
         if (!state_.kernel_route) return without_route();
         const Route& route = *state_.kernel_route;
+        if (route.type == RouteType::other)  // one that a packet can take: of a network's last address
+            return decide(
+                Verdict::pass, "route",
+                fmt::format("{} is a broadcast address of this host's networks", route.prefix.to_string()),
+                "broadcast is never steered");
         if (route.type == RouteType::unreachable || route.type == RouteType::blackhole) {
             const char* type = route.type == RouteType::blackhole ? "blackhole" : "unreachable";
             return decide(Verdict::drop, "route",

@@ -33,8 +33,11 @@ Result<std::uint8_t> parse_protocol(std::string_view text) {
                                                                            {"icmp", IPPROTO_ICMP},
                                                                            {"icmpv6", IPPROTO_ICMPV6},
                                                                            {"sctp", IPPROTO_SCTP}};
+    std::string lower(text);
+    for (char& letter : lower)
+        if (letter >= 'A' && letter <= 'Z') letter = static_cast<char>(letter - 'A' + 'a');
     for (const auto& [name, number] : kNames)
-        if (text == name) return number;
+        if (lower == name) return number;
     auto number = parse_number<std::uint8_t>("proto", text, 0, 255);
     if (!number)
         return fail(ErrorKind::invalid,

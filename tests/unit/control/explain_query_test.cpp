@@ -37,6 +37,7 @@ TEST(ExplainQuery, NeedsTheDestinationAlone) {
 TEST(ExplainQuery, TakesProtocolNumbers) {
     EXPECT_EQ(parse("?dst=10.0.0.1&proto=47")->protocol, 47);
     EXPECT_EQ(parse("?dst=10.0.0.1&proto=icmpv6")->protocol, IPPROTO_ICMPV6);
+    EXPECT_EQ(parse("?dst=10.0.0.1&proto=TCP")->protocol, IPPROTO_TCP);
 }
 
 TEST(ExplainQuery, RefusesWhatMakesNoSense) {

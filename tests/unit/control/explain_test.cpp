@@ -176,6 +176,13 @@ const Case kCases[] = {
     {"NoInterfaceBypasses",
      [](auto&, auto& s) { s.config.interface_ifindex = 0, s.peers[1].when_down = Fallback::bypass; },
      Verdict::pass, "interface", "wglan0 does not exist, peers.whenDown: bypass", "eth0"},
+    {"BroadcastOfANetworkPasses",
+     [](auto&, auto& s) {
+         s.kernel_route->type = RouteType::other;
+         s.kernel_route->ifindex = 0;
+         s.kernel_device.clear();
+     },
+     Verdict::pass, "route", "broadcast is never steered", ""},
     {"ReservedAddressPasses", [](auto& r, auto&) { r.destination = address("240.0.0.1"); }, Verdict::pass,
      "kind", "reserved is never steered", "eth0"},
     {"OuterPacketRoutedIntoTunnelDrops", [](auto& r, auto& s) { outer_packet(r, s), by_tunnel_route(s); },
