@@ -76,6 +76,14 @@ Used routes_of(const std::set<Prefix>& wanted, const std::vector<Route>& routes)
     return used;
 }
 
+// Of several next hops the kernel takes no notice of those whose device is down; flows that fall to one that
+// doesn't answer are lost (net.ipv4.fib_multipath_use_neigh is off, as it is by default).
+bool is_passed_over(const Route& route, const std::map<int, const Link*>& links) {
+    if (route.type != RouteType::unicast) return false;
+    const auto link = links.find(route.ifindex);
+    return link == links.end() || !link->second->up;
+}
+
 std::string way_of(const Route& route, const std::map<int, const Link*>& links) {
     if (route.type == RouteType::local) return "this host";
     const auto link = links.find(route.ifindex);
@@ -183,13 +191,18 @@ RouteVerdicts RouteHealth::judge(const std::set<Prefix>& wanted, const RouteFact
     RouteVerdicts verdicts;
     for (const auto& [prefix, hops] : used) {
         const bool wider = hops.front()->prefix != prefix;
-        std::string fault;
-        const auto works = std::ranges::find_if(hops, [&](const Route* route) {
-            fault = fault_of(*route, facts);
-            return fault.empty();
-        });
-        if (works != hops.end())
-            verdicts.sound.emplace(prefix, SoundRoute{way_of(**works, links_), wider});
+        const Route* works = nullptr;
+        std::string fault, passed_over;
+        for (const Route* route : hops) {
+            std::string one = fault_of(*route, facts);
+            if (one.empty())
+                works = works == nullptr ? route : works;
+            else
+                (is_passed_over(*route, links_) ? passed_over : fault) = std::move(one);
+        }
+        if (fault.empty() && works == nullptr) fault = std::move(passed_over);
+        if (fault.empty())
+            verdicts.sound.emplace(prefix, SoundRoute{way_of(*works, links_), wider});
         else if (!wider)  // our own route for the prefix wins over it
             verdicts.faults.emplace(prefix, std::move(fault));
     }

@@ -104,14 +104,28 @@ TEST_F(RouteHealthTest, AFailedNextHopStaysFailedUntilItIsFoundAgain) {
     EXPECT_TRUE(health.failed().empty());
 }
 
-TEST_F(RouteHealthTest, TheBestMetricDecidesAndOneNextHopOfSeveralIsEnough) {
+TEST_F(RouteHealthTest, TheBestMetricDecides) {
     routes = {via("10.244.2.0/24", "192.0.2.2", 2, 100), via("10.244.2.0/24", "192.0.2.3", 3, 50)};
     neighbours = {hop(2, "192.0.2.2", true, false)};
     EXPECT_EQ(fault(), "");
     neighbours = {hop(3, "192.0.2.3", true, false)};
     EXPECT_NE(fault(), "");
+}
+
+// The kernel spreads flows over all of them, but for those whose device is down.
+TEST_F(RouteHealthTest, OneNextHopOfSeveralThatDoesNotAnswerIsAFault) {
     routes = {via("10.244.2.0/24", "192.0.2.2"), via("10.244.2.0/24", "192.0.2.3", 3)};
     EXPECT_EQ(fault(), "");
+    EXPECT_EQ(way(), "via 192.0.2.2 dev eth0");
+    neighbours = {hop(3, "192.0.2.3", true, false)};
+    EXPECT_EQ(fault(), "next hop 192.0.2.3 doesn't answer");
+    links[1].up = false;
+    EXPECT_EQ(fault(), "");
+    links[0].up = false;
+    EXPECT_NE(fault(), "");
+    links[0].up = true;
+    links[0].running = false;
+    EXPECT_EQ(fault(), "eth0 has no carrier");
 }
 
 TEST_F(RouteHealthTest, ForgetsNextHopsOfRoutesThatAreGone) {
