@@ -17,6 +17,7 @@ namespace {
 
 constexpr Milliseconds kDebounce{5};
 constexpr std::size_t kLoggedLines = 40;
+constexpr std::size_t kLoggedColumns = 400;
 
 // Until every source has told all it knows, nothing goes because nobody named it yet.
 Plan without_removals(Plan plan) {
@@ -398,7 +399,10 @@ void Agent::reconcile_all() {
 
 bool Agent::carry_out(const Plan& plan, Kernel::Outcome& outcome) {
     const auto lines = describe(plan, config_.interface.name);
-    for (std::size_t i = 0; i < lines.size() && i < kLoggedLines; ++i) spdlog::info("{}", lines[i]);
+    // A peer's line names all of its prefixes.
+    for (std::size_t i = 0; i < lines.size() && i < kLoggedLines; ++i)
+        spdlog::info("{}{}", std::string_view(lines[i]).substr(0, kLoggedColumns),
+                     lines[i].size() > kLoggedColumns ? " ..." : "");
     if (lines.size() > kLoggedLines) spdlog::info("... and {} changes more", lines.size() - kLoggedLines);
     outcome = kernel_->apply(plan);
     note_errors(outcome.errors);
