@@ -46,7 +46,7 @@ def machine() -> dict[str, Any]:
         ),
         "unknown",
     )
-    return {"cpu": model, "cpus": os.cpu_count(), "kernel": os.uname().release, "load": os.getloadavg()[0]}
+    return {"cpu": model, "cpus": os.cpu_count(), "kernel": os.uname().release, "load": round(os.getloadavg()[0], 2)}
 
 
 def table(figures: Sequence[Figure]) -> str:

@@ -94,12 +94,21 @@ def main(arguments: list[str]) -> int:
     spaces = Spaces(f"bench-{os.getpid()}")
     results = Results()
     started = time.monotonic()
+    interrupted = False
     try:
         if os.geteuid() != 0:
             raise LabError("the cases need network namespaces: use sudo")
+        for path in (options.json, options.svg):
+            if path and not path.absolute().parent.is_dir():
+                raise LabError(f"{path}: there is no such folder")
         program = _program(options.bin)
         stolen = _stolen()
-        _run(options, Tools(program, spaces, options.cpu), results)
+        try:
+            _run(options, Tools(program, spaces, options.cpu), results)
+        except KeyboardInterrupt:
+            # Half an hour's figures are not for nothing.
+            interrupted = True
+            results.failures.append("interrupted: what follows is not measured")
         stolen = _stolen() - stolen
     except LabError as error:
         print(f"bench: {error}", file=sys.stderr)
@@ -108,11 +117,15 @@ def main(arguments: list[str]) -> int:
         return 130
     finally:
         spaces.remove_all()
+    if interrupted and not results.measured:
+        return 130
     machine = figures.machine() | {"secondsStolenByTheHost": round(stolen, 1)}
     print(report.text(results))
     _write(options, program, results, machine)
     print(f"{time.monotonic() - started:.0f} s; {_caption(machine)}")
-    return 1 if results.voided else 0
+    if interrupted:
+        return 130
+    return 1 if results.voided or results.failures else 0
 
 
 def _run(options: argparse.Namespace, tools: Tools, results: Results) -> None:
@@ -133,7 +146,7 @@ def _run(options: argparse.Namespace, tools: Tools, results: Results) -> None:
         # Where only updates are wanted, only the methods that they compare.
         names = methods if some or size in at_programs else ("main-routes", "kubespan-nft", "wglan-egress")
         _say(f"{size} prefixes: making {len(names)} hosts")
-        with _hosts(tools, names, size) as hosts:
+        with _noted(results, f"{size} prefixes"), _hosts(tools, names, size) as hosts:
             packets.measure(list(hosts.values()), some, load, results, _say)
             if size in at_programs:
                 _say("programs alone")
@@ -145,19 +158,30 @@ def _run(options: argparse.Namespace, tools: Tools, results: Results) -> None:
         _say("tcp")
         names = [name for name in plan.tcp.methods if name in methods]
         chosen = tcp.Plan(names, plan.tcp.families, options.rounds or plan.tcp.rounds, plan.tcp.seconds)
-        tcp.measure(tools.program, tools.spaces, chosen, results)
+        with _noted(results, "tcp"):
+            tcp.measure(tools.program, tools.spaces, chosen, results)
+
+
+@contextlib.contextmanager
+def _noted(results: Results, part: str) -> Iterator[None]:
+    """What fails in one part takes no other part's figures with it."""
+    try:
+        yield
+    except LabError as error:
+        print(f"bench: {part}: {error}", file=sys.stderr)
+        results.failures.append(f"{part}: {error}")
 
 
 @contextlib.contextmanager
 def _hosts(tools: Tools, names: Sequence[str], size: int) -> Iterator[dict[str, Host]]:
     with ThreadPoolExecutor() as pool:
-        made = [pool.submit(Host, tools, METHODS[name], size) for name in names]
-    hosts = {name: host.result() for name, host in zip(names, made, strict=True)}
+        made = {name: pool.submit(Host, tools, METHODS[name], size) for name in names}
     try:
-        yield hosts
+        yield {name: host.result() for name, host in made.items()}
     finally:
-        for host in hosts.values():
-            host.close()
+        for host in made.values():
+            if host.exception() is None:
+                host.result().close()
 
 
 def _available(tools: Tools, results: Results) -> list[str]:

@@ -36,9 +36,13 @@ class Host:
             tools.spaces.add(f"{method.name}{suffix}") for suffix in ("", "-pod", "-far")
         )
         self.worker = Worker(tools.program, self.space, tools.cpu)
-        self._make_network()
-        self.site = Site(self.space, self.worker, "up0", "192.0.2.254", "2001:db8::fe")
-        method.apply(self.site, prefixes)
+        try:
+            self._make_network()
+            self.site = Site(self.space, self.worker, "up0", "192.0.2.254", "2001:db8::fe")
+            method.apply(self.site, prefixes)
+        except BaseException:
+            self.close()
+            raise
 
     def _make_network(self) -> None:
         set_sysctls(self.space, FORWARDING)

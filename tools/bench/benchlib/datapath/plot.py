@@ -25,7 +25,7 @@ def svg(results: Results, caption: str) -> str:
     for case in results.packets:
         panels.setdefault(case.group, []).append(case)
     columns = min(_COLUMNS, len(panels)) or 1
-    width, height = max(columns * _WIDTH, 760), _TOP + math.ceil(len(panels) / columns) * _HEIGHT
+    width, height = max(columns * _WIDTH, 860), _TOP + math.ceil(len(panels) / columns) * _HEIGHT
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" '
         f'viewBox="0 0 {width} {height}" font-family="sans-serif" font-size="11">',
@@ -43,7 +43,7 @@ def svg(results: Results, caption: str) -> str:
 def _legend(names: Sequence[str]) -> list[str]:
     parts = []
     for index, name in enumerate(names):
-        x = 10 + index * 125
+        x = 10 + index * 140
         parts.append(f'<rect x="{x}" y="48" width="12" height="12" fill="{_COLOURS[name]}"/>')
         parts.append(_text(x + 17, 58, METHODS[name].title))
     return parts

@@ -118,6 +118,7 @@ def text(results: Results) -> str:
         else "",
         *(f"not available: {METHODS[name].title}: {reason}" for name, reason in results.missing.items()),
         *(f"void: {line}" for line in results.voided),
+        *(f"failed: {line}" for line in results.failures),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -139,7 +140,7 @@ def _packet_rows(results: Results) -> Iterator[Sequence[str]]:
 
 def _packet_cell(packets: Packets, ratio: float | None) -> str:
     if packets.median is None:
-        return "void"
+        return "void" if packets.delivered else "not measured"
     half = (max(packets.cpu_ns) - min(packets.cpu_ns)) / 2 / packets.median
     voids = f" {packets.void} void" if packets.void else ""
     return f"{packets.median:.0f} ±{half:.0%}" + (f" x{ratio:.2f}" if ratio else "") + voids

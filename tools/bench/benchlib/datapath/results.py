@@ -73,6 +73,7 @@ class Results:
     loads: dict[tuple[int, int], dict[str, Spread]] = field(default_factory=dict)
     programs: dict[tuple[int, int], dict[str, Spread]] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)  # methods that can't run here, and why
+    failures: list[str] = field(default_factory=list)  # parts that broke off, and why
 
     def median(self, case: Case, method: str) -> float | None:
         return self.packets.get(case, {}).get(method, Packets()).median
@@ -82,13 +83,18 @@ class Results:
         return ours / theirs if ours and theirs else None
 
     @property
+    def measured(self) -> bool:
+        samples = any(packets.delivered for methods in self.packets.values() for packets in methods.values())
+        return bool(samples or self.throughput or self.updates or self.programs)
+
+    @property
     def voided(self) -> list[str]:
         """Methods none of whose samples delivered what was sent."""
         return [
             f"{case.name} {method}: {min(packets.delivered):.2%} to {max(packets.delivered):.2%} delivered"
             for case, methods in self.packets.items()
             for method, packets in methods.items()
-            if not packets.cpu_ns
+            if packets.delivered and not packets.cpu_ns
         ]
 
     def json(self) -> dict[str, Any]:
@@ -97,6 +103,7 @@ class Results:
                 _packets_json(self, case, method, packets)
                 for case, methods in self.packets.items()
                 for method, packets in methods.items()
+                if packets.delivered
             ],
             "generatorNsPerPacket": {
                 case.name: Spread(packets.cpu_ns).json()
@@ -108,6 +115,7 @@ class Results:
             "loadNs": _nested({_sized(*key): values for key, values in self.loads.items()}),
             "programNs": _nested({_sized(*key): values for key, values in self.programs.items()}),
             "notAvailable": self.missing,
+            "failures": self.failures,
         }
 
 
