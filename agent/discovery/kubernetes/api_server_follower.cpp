@@ -13,7 +13,6 @@ namespace {
 // The one that kube-apiserver writes; a right for this name alone suffices.
 constexpr const char* kSlices =
     "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices?fieldSelector=metadata.name%3Dkubernetes";
-constexpr Milliseconds kRefusedPause{300'000};  // rights may be given
 constexpr Milliseconds kLeastPause{100};
 
 }  // namespace
@@ -25,6 +24,7 @@ ApiServerFollower::ApiServerFollower(const SourceContext& context, const KubeTim
       api_(std::move(api)),
       source_(std::move(source)),
       backoff_(times.backoff_first, times.backoff_most, context_.random),
+      denied_(times.denied_first, times.denied_most, context_.random),
       timer_(*context_.io) {}
 
 Task<void> ApiServerFollower::run(Emit emit) {
@@ -76,6 +76,7 @@ Task<std::optional<Milliseconds>> ApiServerFollower::list() {
     if (!parsed) co_return failed(parsed.error());
     version_ = std::move(parsed->resource_version);
     note_.clear();
+    denied_.reset();
     tell(std::move(parsed->servers));
     co_return std::nullopt;
 }
@@ -115,7 +116,8 @@ Milliseconds ApiServerFollower::refused(unsigned status, std::string_view body, 
         spdlog::warn("{}: {}; API servers other than those of the configuration aren't known", source_,
                      error.message());
     note_ = "not all API servers are known: " + error.message();
-    return kRefusedPause;
+    // Rights may be given; and a server that has just started knows nobody's roles for a moment.
+    return denied_.next();
 }
 
 // The other follower complains of an API that is away.

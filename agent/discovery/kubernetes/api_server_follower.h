@@ -36,7 +36,7 @@ private:
     KubeTimes times_;
     std::shared_ptr<const KubeApi> api_;
     std::string source_;
-    Backoff backoff_;
+    Backoff backoff_, denied_;
     asio::steady_timer timer_;
     Emit emit_;
     HttpStream* stream_ = nullptr;  // the one that is being read

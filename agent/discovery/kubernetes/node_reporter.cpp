@@ -20,7 +20,10 @@ constexpr const char* kController = "wglan.dev/agent";
 // Of an Event about something without a namespace.
 constexpr const char* kEvents = "/apis/events.k8s.io/v1/namespaces/default/events";
 constexpr Seconds kConditionInterval{10};
-constexpr Seconds kRefusedPause{1800};  // rights may be given
+// The first refusal is tried again soon: an API server that has just started knows nobody's roles for a
+// moment.
+constexpr unsigned kRefusals = 2;
+constexpr Seconds kRefusedPause{1800};  // after as many; rights may be given
 constexpr std::size_t kMaxNote = 1024, kMaxInstance = 128, kMaxMessage = 1024;
 
 // meta/v1's MicroTime.
@@ -85,7 +88,7 @@ void NodeReporter::tell(const NodeCondition& condition) {
 }
 
 void NodeReporter::tell(const NodeEvent& event) {
-    if (!events_.refused.empty()) return;
+    if (events_.refusals >= kRefusals) return;
     book_.take(event, context_.clock->now(), context_.clock->unix_now());
     timer_.cancel();
 }
@@ -209,6 +212,7 @@ bool NodeReporter::went_well(Channel& channel, const Answer& answer) {
     const SteadyTime now = context_.clock->now();
     if (answer && answer->status >= 200 && answer->status < 300) {
         channel.refused.clear();
+        channel.refusals = 0;
         backoff_.reset();
         return true;
     }
@@ -223,13 +227,14 @@ bool NodeReporter::went_well(Channel& channel, const Answer& answer) {
         return false;
     }
     // 403, a namespace or a version of the API that isn't there, or an admission policy.
-    channel.not_before = now + kRefusedPause;
+    const bool again = ++channel.refusals < kRefusals;
+    channel.not_before = now + (again ? backoff_.next() : kRefusedPause);
     const auto doing = fmt::format("write {}", channel.what);
     auto why = fmt::format("{} can't be written: {}", channel.what,
                            kube_error(answer->status, answer->body, doing.c_str()).message());
     if (channel.refused.empty()) spdlog::info("{}: {}; going on without", source_, why);
     channel.refused = std::move(why);
-    if (&channel == &events_) book_.clear();
+    if (&channel == &events_ && !again) book_.clear();
     return false;
 }
 

@@ -36,6 +36,7 @@ private:
         const char* what;
         SteadyTime not_before{};
         std::string refused = {};  // by the API server; "" = it isn't
+        unsigned refusals = 0;     // in a row
     };
     using Answer = Result<HttpResponse>;
 

@@ -145,11 +145,13 @@ class Store:
         # forbid: "events", "nodes/status" ...; deny: text of an admission policy; page: items at most
         self.settings: Object = {"forbid": [], "deny": "", "page": 2, "bookmark": 5.0}
         self.objects: dict[str, dict[str, Object]] = {kind: {} for kind in _LISTS}
+        self.cold_until = 0.0
         saved = folder / "objects.json"
         if saved.exists():  # started again: what happened before is forgotten
             stored = json.loads(saved.read_text())
             self.objects, self.revision = stored["objects"], stored["revision"] + 100
             self.settings = stored["settings"]
+            self.cold_until = time.monotonic() + 1  # until a server has read the roles, nobody has one
             self.forgotten = self.revision
 
     def page(self, key: tuple[str, str, str | None, str | None], make: Callable[..., Object]) -> bytes:
@@ -287,7 +289,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.store.changed:
             key = f"{user} {verb} {what}"
             self.store.requests[key] = self.store.requests.get(key, 0) + 1
-        if what in self.store.settings["forbid"]:
+        if what in self.store.settings["forbid"] or time.monotonic() < self.store.cold_until:
             raise Refused(403, "Forbidden", f'{kind} is forbidden: User "{user}" cannot {verb} resource "{what}"')
         if verb == "patch" and kind == "nodes" and name != user:
             message = f'nodes "{name}" is forbidden: node "{user}" is not allowed to modify it'
@@ -295,7 +297,7 @@ class Handler(BaseHTTPRequestHandler):
         if verb == "patch" and what == "nodes" and self.store.settings["deny"]:
             policy = "ValidatingAdmissionPolicy 'wglan-agent' with binding 'wglan-agent' denied request: "
             message = f'nodes "{name}" is forbidden: {policy}{self.store.settings["deny"]}'
-            raise Refused(422, "Invalid", message)
+            raise Refused(403, "Forbidden", message)  # the policy's own reason; without one it were 422
 
     # --- verbs --------------------------------------------------------------------------------
 

@@ -12,6 +12,7 @@
 #include <nlohmann/json.hpp>
 
 #include "agent/http/server.h"
+#include "tests/support/event_loop.h"
 #include "tests/support/gzip.h"
 #include "tests/unit/discovery/fixture.h"
 
@@ -41,6 +42,7 @@ public:
         std::deque<unsigned> told_status;
         // Answers in the place of the right ones; 0 = the right one.
         std::deque<unsigned> list_status, watch_status, patch_status;
+        Milliseconds patch_delay{0};  // the answer comes late: a watch may tell more before it does
         std::string retry_after;
         std::size_t cut_list = 0;    // so many lists are cut in the middle
         bool silent_watch = false;   // opens, says nothing
@@ -160,7 +162,11 @@ private:
         if (request.method == "POST" || request.path().ends_with("/status") ||
             request.path().find("/events/") != std::string::npos)
             co_return take_news(state, request);
-        if (request.method == "PATCH") co_return patch(state, request);
+        if (request.method == "PATCH") {
+            auto answer = patch(state, request);
+            if (state->patch_delay.count() > 0) co_await test::sleep_for(state->patch_delay);
+            co_return answer;
+        }
         if (request.query("watch") == "true") co_return co_await watch(state, request, writer);
         if (request.path() != "/api/v1/nodes") co_return look(state, request);
         co_return list(state, request);

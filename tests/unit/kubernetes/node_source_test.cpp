@@ -101,6 +101,20 @@ TEST_F(NodeSourceTest, AnotherNodeUnderOurNameGetsThemAnew) {
     until_synced();
 }
 
+// The watch has its own connection: it may tell what happened after a patch before the patch's answer is
+// there.
+TEST_F(NodeSourceTest, AnAnswerThatIsOvertakenCountsForNothing) {
+    api.state->patch_delay = Milliseconds{100};
+    start();
+    publish(5);
+    until([&] { return own("sequence") == "5"; });
+    auto bare = api.state->nodes["node1"];
+    bare["metadata"].erase("annotations");
+    api.state->put(bare);
+    until([&] { return own("sequence") == "5"; });
+    EXPECT_EQ(api.state->count("PATCH"), 2U);
+}
+
 TEST_F(NodeSourceTest, TellsASequenceThatIsAheadOfOurs) {
     add(self, true, 70);
     start();
@@ -254,6 +268,7 @@ TEST_F(NodeSourceTest, TellsWhereTheApiServersAre) {
 
 TEST_F(NodeSourceTest, WithoutTheRightTheConfiguredServerIsKnown) {
     options.publish_status = false;
+    options.times.denied_first = options.times.denied_most = Seconds{30};
     start();
     until([&] { return source->status().notes.size() == 1; });
     EXPECT_THAT(source->status().notes[0], HasSubstr("not all API servers are known"));
@@ -312,8 +327,23 @@ TEST_F(NodeSourceTest, WithoutRightsNothingIsToldAndThatIsSaid) {
     settle();
     source->tell_event({true, "PeerDown", "another"});
     settle();
-    EXPECT_EQ(api.state->told.size(), 2U);
+    // The condition twice, Events twice: the first refusal may be that of a server that has just started.
+    EXPECT_EQ(api.state->told.size(), 4U);
     EXPECT_EQ(source->status().state, SourceState::synced);
+}
+
+TEST_F(NodeSourceTest, AServerThatHasJustStartedIsAskedAgain) {
+    options.times.denied_first = options.times.denied_most = Milliseconds{300};
+    start();
+    until_synced();
+    source->tell_condition({true, "MeshReady", "all is well"});
+    source->tell_event({true, "PeerDown", "no tunnel to node2 any more"});
+    until([&] { return source->status().notes.size() == 3; });
+    api.state->may_tell = true;
+    api.state->put_slice({"192.0.2.10"});
+    until([&] { return source->status().notes.empty(); });
+    EXPECT_EQ(api.state->told.back().first, "POST events") << "the Event wasn't forgotten";
+    EXPECT_TRUE(servers_complete);
 }
 
 TEST_F(NodeSourceTest, TellsLagAndNodesWithoutAnAgent) {

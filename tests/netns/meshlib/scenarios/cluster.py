@@ -303,7 +303,8 @@ def missing_rights_are_done_without(mesh: Mesh) -> None:
         time.sleep(5)
         for what in ("nodes/status", "events"):
             asked = api.requests("node1", "patch", what) + api.requests("node1", "post", what)
-            check(asked <= 1, f"{what} was asked for {asked} times")
+            # The first refusal may be that of a server that has just started.
+            check(asked <= 2, f"{what} was asked for {asked} times")
         check(mesh.log(one).count("going on without") <= 2, "said more than once")
 
         patches = api.patches("node2")

@@ -107,6 +107,9 @@ def api_server_may_be_away(mesh: Mesh) -> None:
         check(mesh.peer_state(one, "node2") == "up", "node2 went with the API server")
         api.start()
         eventually(lambda: state() == "synced", "the source doesn't come back", timeout=40)
+        # For a moment it knew nobody's rights.
+        notes = lambda: [n for s in one.wglanctl_json("status")["sources"] for n in s.get("notes", [])]  # noqa: E731
+        eventually(lambda: not notes(), f"it goes on without: {notes()}", timeout=20)
         mesh.reconfigure(two, [{"op": "add", "path": "/advertise/prefixes", "value": ["10.77.0.0/16"]}])
         eventually(lambda: "10.77.0.0/16" in _prefixes(mesh, one, "node2"), "no news", timeout=10)
     print(stream.outcome)
