@@ -6,7 +6,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <charconv>
 #include <cstdlib>
 #include <set>
@@ -94,12 +93,6 @@ PermissionFacts look_at_permissions(const HostQuestion& question) {
     return facts;
 }
 
-bool is_cni_tunnel(const Link& link) {
-    static constexpr std::array<std::string_view, 6> kKinds{"vxlan", "geneve", "ipip",
-                                                            "sit",   "gre",    "ip6tnl"};
-    return std::find(kKinds.begin(), kKinds.end(), link.kind) != kKinds.end();
-}
-
 class Devices {
 public:
     Devices(Netlink& netlink, const HostQuestion& question) : question_(question) {
@@ -123,7 +116,7 @@ public:
 
     std::optional<DeviceFacts::Role> role_of(const Link& link) const {
         if (link.name == question_.interface) return DeviceFacts::Role::tunnel;
-        if (is_cni_tunnel(link)) return DeviceFacts::Role::cni_tunnel;
+        if (is_tunnel(link)) return DeviceFacts::Role::cni_tunnel;
         if (uplinks_.contains(link.name)) return DeviceFacts::Role::uplink;
         if (faces_pods(link)) return DeviceFacts::Role::pods;
         return std::nullopt;

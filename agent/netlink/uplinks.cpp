@@ -17,13 +17,6 @@ namespace {
 
 constexpr std::uint32_t kNoDefault = std::numeric_limits<std::uint32_t>::max();
 
-bool is_tunnel(const Link& link) {
-    static constexpr std::array<std::string_view, 12> kKinds = {
-        "vxlan",  "geneve", "ipip",   "sit",       "gre",       "gretap",
-        "erspan", "ip6gre", "ip6tnl", "ip6gretap", "ip6erspan", "bareudp"};
-    return std::ranges::find(kKinds, link.kind) != kKinds.end();
-}
-
 bool in_any(const std::vector<Prefix>& prefixes, const IpAddress& address) {
     return std::ranges::any_of(prefixes, [&](const Prefix& prefix) { return prefix.contains(address); });
 }
@@ -104,6 +97,13 @@ bool is_settled(const InterfaceAddress& address) {
 }
 
 }  // namespace
+
+bool is_tunnel(const Link& link) {
+    static constexpr std::array<std::string_view, 12> kKinds = {
+        "vxlan",  "geneve", "ipip",   "sit",       "gre",       "gretap",
+        "erspan", "ip6gre", "ip6tnl", "ip6gretap", "ip6erspan", "bareudp"};
+    return std::ranges::find(kKinds, link.kind) != kKinds.end();
+}
 
 std::vector<int> select_uplinks(const std::vector<Link>& links,
                                 const std::vector<InterfaceAddress>& addresses,

@@ -38,6 +38,10 @@ std::vector<IpAddress> node_addresses(const std::vector<Link>& links,
                                       const std::string& own_interface,
                                       const std::vector<Prefix>& own_pod_prefixes = {});
 
+// vxlan, geneve, ipip, gre and kin: a CNI's, an operator's, or one of those that a kernel with such
+// tunnels makes in every namespace (tunl0, gre0, sit0, ip6tnl0, ...).
+bool is_tunnel(const Link& link);
+
 // The smallest MTU among the uplinks that WireGuard's own packets may leave by; nullopt = none is known. A
 // CNI's device (a tunnel that holds no network but host prefixes, or what holds addresses in own_pod_prefixes
 // alone) is none of them without a default route: what goes out by it is a CNI's packet, not one of ours.
