@@ -19,6 +19,8 @@
 #include <gtest/gtest.h>
 #include <netpacket/packet.h>
 
+#include "tests/support/run_tests.h"
+
 namespace wglan::test {
 
 namespace {
@@ -143,7 +145,7 @@ int run_privileged(int argc, char** argv) {
     CPU_ZERO(&one);
     CPU_SET(static_cast<unsigned>(::sched_getcpu()), &one);
     ::sched_setaffinity(0, sizeof one, &one);
-    const int result = RUN_ALL_TESTS();
+    const int result = run_tests();
     ::umount2(directory, MNT_DETACH);
     ::rmdir(directory);
     return result;

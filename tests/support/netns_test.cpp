@@ -12,6 +12,8 @@
 #include <cstring>
 #include <memory>
 
+#include "tests/support/run_tests.h"
+
 namespace wglan::test {
 namespace {
 
@@ -66,5 +68,5 @@ int main(int argc, char** argv) {
             return wglan::test::kSkipped;
         }
     }
-    return RUN_ALL_TESTS();
+    return wglan::test::run_tests();
 }
