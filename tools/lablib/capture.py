@@ -16,6 +16,7 @@ from .shell import SLOW, wait_until
 
 WIREGUARD_PORT = 51820
 _ARP, _IPV4, _IPV6 = 0x0806, 0x0800, 0x86DD
+_IPV6_FRAGMENT = 44
 _TCP, _UDP, _ICMPV6 = 6, 17, 58
 _NEIGHBOUR_DISCOVERY = range(133, 138)
 _MULTICAST_LISTENER = (130, 131, 132, 143)
@@ -136,7 +137,7 @@ def classify(frame: bytes) -> str:
         protocol, payload = frame[23], frame[14 + (frame[14] & 15) * 4 :]
         source, destination = (str(ipaddress.IPv4Address(frame[at : at + 4])) for at in (26, 30))
     elif ether_type == _IPV6:
-        protocol, payload = _skip_hop_by_hop(frame)
+        protocol, payload = _skip_extensions(frame)
         source, destination = (str(ipaddress.IPv6Address(frame[at : at + 16])) for at in (22, 38))
         if protocol == _ICMPV6 and payload[0] in _NEIGHBOUR_DISCOVERY:
             return NEIGHBOUR_DISCOVERY
@@ -157,20 +158,28 @@ def classify(frame: bytes) -> str:
 
 
 def _fragment_of(frame: bytes) -> bytes | None:
-    """What names the IPv4 datagram that this frame is a fragment of: addresses, protocol, identification."""
-    if int.from_bytes(frame[12:14], "big") != _IPV4 or int.from_bytes(frame[20:22], "big") & 0x3FFF == 0:
-        return None
-    return frame[26:34] + frame[23:24] + frame[18:20]
+    """What names the datagram that this frame is a fragment of: addresses, protocol, identification."""
+    ether_type = int.from_bytes(frame[12:14], "big")
+    if ether_type == _IPV4 and int.from_bytes(frame[20:22], "big") & 0x3FFF != 0:
+        return frame[26:34] + frame[23:24] + frame[18:20]
+    if ether_type == _IPV6 and frame[20] == _IPV6_FRAGMENT:
+        return frame[22:54] + frame[54:55] + frame[58:62]
+    return None
 
 
 def _is_later_fragment(frame: bytes) -> bool:
+    if int.from_bytes(frame[12:14], "big") == _IPV6:
+        return int.from_bytes(frame[56:58], "big") & 0xFFF8 != 0
     return int.from_bytes(frame[20:22], "big") & 0x1FFF != 0
 
 
-def _skip_hop_by_hop(frame: bytes) -> tuple[int, bytes]:
+def _skip_extensions(frame: bytes) -> tuple[int, bytes]:
+    """Protocol and payload behind hop-by-hop options, and in a datagram's first fragment."""
     protocol, payload = frame[20], frame[54:]
     if protocol == 0:
         protocol, payload = payload[0], payload[(payload[1] + 1) * 8 :]
+    if protocol == _IPV6_FRAGMENT and not _is_later_fragment(frame):
+        protocol, payload = payload[0], payload[8:]
     return protocol, payload
 
 

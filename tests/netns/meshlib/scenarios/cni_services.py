@@ -54,7 +54,8 @@ def _ask_all(mesh: Mesh, cni: Cni, six: bool, kind: str) -> None:
     seen = expect(mesh, "outside to a port of a node without the endpoint", outside, kind, host1, remote.node_port)
     # Masquerade takes an address of the device that routing chose: the node's, its CNI tunnel's or wglan0's.
     here = one.addresses
-    own_addresses = (host1, mesh.overlay(one), here.pod_prefix4.split("/")[0], here.pod_prefix6.split("/")[0])
+    prefixes = (here.pod_prefix4.split("/")[0], here.pod_prefix6.split("/")[0])
+    own_addresses = (host1, mesh.overlay(one), *prefixes, here.pod_gateway4)  # Calico's tunl0 has that one
     check(seen in own_addresses, f"masquerade took {seen}, which isn't one of {own_addresses}")
     expect(mesh, "outside to a port of the node with the endpoint", outside, kind, host2, remote.node_port)
 

@@ -17,6 +17,8 @@ _RATE = 20
 _LIMITED: Patch = [{"op": "add", "path": "/guard", "value": {"handshakesPerSecond": _RATE}}]
 _OFF: Patch = [{"op": "add", "path": "/guard", "value": {"enabled": False}}]
 _REPAIR = 2.0
+# A kernel with IPIP, GRE or SIT makes these in every namespace; tunnels are uplinks whatever they hold.
+_KERNELS_OWN = {"tunl0", "gre0", "gretap0", "erspan0", "sit0", "ip6tnl0", "ip6gre0"}
 _ATTACHED = "attach the guard to eth0"
 _PROBE = """
 import socket, sys
@@ -40,7 +42,8 @@ def _guard(node: Node) -> dict[str, Any]:
 
 
 def _stands(node: Node) -> bool:
-    return [(at["interface"], at["mode"]) for at in _guard(node)["interfaces"]] == [("eth0", "tc")]
+    places = {at["interface"]: at["mode"] for at in _guard(node)["interfaces"]}
+    return places.pop("eth0", "") == "tc" and set(places) <= _KERNELS_OWN
 
 
 def _await_guard(node: Node) -> None:
