@@ -49,7 +49,8 @@ void Agent::poll_later() {
 void Agent::poll() {
     auto device = wireguard_->dump();
     if (!device) {
-        spdlog::warn("WireGuard: {}", device.error().message());
+        // Asked several times a second at times; the pass that is due tells what is wrong, once.
+        spdlog::debug("WireGuard: {}", device.error().message());
         checking_drift_ = true;
         mark_dirty();
         return;

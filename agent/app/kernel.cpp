@@ -73,7 +73,9 @@ Result<Observed> Kernel::observe() {
     if (!link && link.error().kind() != ErrorKind::not_found) return fail_with(link, "look at " + interface_);
     if (link) {
         auto device = wireguard_.dump();
-        if (!device && device.error().kind() != ErrorKind::not_found)
+        // Unsupported: the kernel's word for a device of another kind. Whose it is is told below.
+        if (!device && device.error().kind() != ErrorKind::not_found &&
+            device.error().kind() != ErrorKind::unsupported)
             return fail_with(device, "read WireGuard's state");
         if (device) seen.wireguard = std::move(*device);
         if (auto owner = check_owner(*link, seen.wireguard, own_key_, unsigned_ours_); !owner)

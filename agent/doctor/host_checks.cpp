@@ -214,7 +214,8 @@ Findings check_mtu(const HostView& host, const AgentView* agent) {
     std::uint32_t widest = 0;
     for (const DeviceFacts& device : host.devices) {
         if (device.role != Role::pods && device.role != Role::cni_tunnel) continue;
-        if (device.mtu <= tunnel->mtu) continue;
+        // A kernel that has IPIP or GRE makes tunl0, gre0 and so on, which stay down where nobody uses them.
+        if (!device.up || device.mtu <= tunnel->mtu) continue;
         wide.push_back(device.name);
         widest = std::max(widest, device.mtu);
     }
