@@ -61,6 +61,10 @@ class Cni:
         """Ways in which the path between nodes breaks, on one node."""
         return {"route gone": self.drop_routes, "blackhole route": self.blackhole_routes}
 
+    def spared(self, fault: str) -> list[str]:
+        """Families ("4", "6") of pod prefixes that the fault leaves reachable by the CNI."""
+        return []
+
     def mend(self, node: Node) -> None:
         """What the CNI's daemon does when it is back."""
         for other in self.others(node):
