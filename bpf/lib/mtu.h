@@ -128,8 +128,11 @@ __noinline int wglan_reply_too_big4(struct __sk_buff* skb, const struct wglan_pa
 
     if (!packet) return 0;
     quote = wglan_quote_of(packet, WGLAN_QUOTE4, sizeof(reply.quote));
+    /* The barriers keep clang from folding both bounds into one that the verifier can't follow. */
     barrier_var(quote);
-    if (quote < WGLAN_QUOTE4 || quote > sizeof(reply.quote)) return 0;
+    if (quote > sizeof(reply.quote)) return 0;
+    barrier_var(quote);
+    if (quote < WGLAN_QUOTE4) return 0;
     if (l3) wglan_swap_macs(skb, &reply.eth);
     if (bpf_skb_load_bytes(skb, l3, reply.quote, quote)) return 0;
     reply.icmp.type = WGLAN_ICMP_UNREACHABLE;
@@ -166,8 +169,11 @@ __noinline int wglan_reply_too_big6(struct __sk_buff* skb, const struct wglan_pa
 
     if (!packet) return 0;
     quote = wglan_quote_of(packet, WGLAN_QUOTE6, sizeof(reply.quote));
+    /* The barriers keep clang from folding both bounds into one that the verifier can't follow. */
     barrier_var(quote);
-    if (quote < WGLAN_QUOTE6 || quote > sizeof(reply.quote)) return 0;
+    if (quote > sizeof(reply.quote)) return 0;
+    barrier_var(quote);
+    if (quote < WGLAN_QUOTE6) return 0;
     if (l3) wglan_swap_macs(skb, &reply.eth);
     if (bpf_skb_load_bytes(skb, l3, reply.quote, quote)) return 0;
     pseudo[0] = bpf_htonl(sizeof(reply.icmp) + quote);
