@@ -5,6 +5,7 @@ What a runtime does is done by hand: a mount and a process namespace, a root fil
 read-only /sys and /proc/sys, the volumes, and no capability but those that are named.
 """
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -105,11 +106,12 @@ class Container:
         """Of the first process in it, as the host sees it."""
         if self._process is None or self._process.poll() is not None:
             return None
-        try:
-            children = Path(f"/proc/{self._process.pid}/task/{self._process.pid}/children").read_text().split()
-        except OSError:
-            return None
-        return int(children[0]) if children else None
+        # Not by /proc/PID/task/PID/children, which not every kernel has.
+        for stat in Path("/proc").glob("[0-9]*/stat"):
+            with contextlib.suppress(OSError):
+                if stat.read_text().rpartition(")")[2].split()[1] == str(self._process.pid):
+                    return int(stat.parent.name)
+        return None
 
     def answers(self, probe: list[str]) -> bool:
         """A probe's command ends well in it."""
