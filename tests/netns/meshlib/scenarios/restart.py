@@ -38,10 +38,13 @@ def wireguard_pid(node: Node) -> int | None:
 
 
 def end_wireguard(node: Node) -> None:
+    """The node's WireGuard is gone: its process, or the kernel's device, which would go on calling peers."""
     pid = wireguard_pid(node)
-    if pid is not None:
-        os.kill(pid, signal.SIGKILL)
-        eventually(lambda: wireguard_pid(node) is None, "wireguard-go doesn't end", timeout=5)
+    if pid is None:
+        node.run("ip", "link", "delete", "wglan0", check=False)
+        return
+    os.kill(pid, signal.SIGKILL)
+    eventually(lambda: wireguard_pid(node) is None, "wireguard-go doesn't end", timeout=5)
 
 
 @scenario(core=True)
