@@ -17,6 +17,7 @@
 
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/dataplane.h"
+#include "tests/bpf/drop_odd.h"
 #include "tests/bpf/environment.h"
 #include "tests/bpf/guard_fixture.h"
 
@@ -79,6 +80,9 @@ protected:
     static void set(Dataplane& plane) {
         EXPECT_EQ(text_of(plane.set_config({.listen_port = kPort})), "");
         EXPECT_EQ(text_of(plane.set_guard({kRate, {IpAddress::parse(kOwn).value()}})), "");
+        const auto settings = open_pin(bpffs() + "/plane/" + kMapsDirectory + "/wglan_guard");
+        ASSERT_TRUE(settings);
+        drop_odd(settings->get());
     }
     std::unique_ptr<Dataplane> guarding(bool physical) const {
         auto plane = loaded();

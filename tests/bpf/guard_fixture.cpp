@@ -8,6 +8,7 @@
 
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/codec.h"
+#include "tests/bpf/drop_odd.h"
 
 namespace wglan::test {
 
@@ -47,6 +48,7 @@ void Guard::TearDown() {
 void Guard::settings(std::uint32_t rate) {
     const GuardSettings value{rate, {IpAddress::parse(kOwn4).value(), IpAddress::parse(kOwn6).value()}};
     ASSERT_TRUE(guard_->set(value));
+    drop_odd(guard_->map_fd("wglan_guard"));
 }
 
 void Guard::config(std::uint16_t port, std::uint32_t orphan_after_s) {
