@@ -94,7 +94,8 @@ def api_server_is_reached_past_a_dead_tunnel(mesh: Mesh) -> None:
         two.agent_start()
         check(_explain_api(two, address)["verdict"] == "pass", "forgotten over a restart")
         api.start()
-        check(_asks_api(mesh, two, api.url), "the API isn't reached after the restart")
+        # A server that has just started refuses everybody for a moment.
+        eventually(lambda: _asks_api(mesh, two, api.url), "the API isn't reached after the restart", timeout=10)
 
         _unblock(one)
         eventually(lambda: mesh.peer_state(two, "node1") == "up", "node1 isn't up again", timeout=40)
