@@ -115,7 +115,7 @@ void read_static(Section& peer, Draft& draft) {
         return parse_unicast(value).map([](IpAddress address) { return std::optional(address); });
     });
     peer.read_list("prefixes", out.prefixes, kMaxPrefixes, parse_prefix);
-    peer.read_list("endpoints", out.endpoints, kMaxEndpoints, parse_host_port);
+    peer.read_list("endpoints", out.endpoints, kMaxEndpoints, parse_peer_endpoint);
     peer.read("presharedKeyFile", out.preshared_key_file, parse_path);
     draft.static_sections.push_back(peer);
 }
@@ -130,7 +130,7 @@ void read_discovery(Section& discovery, Draft& draft) {
 }
 
 void read_advertise(Section& advertise, Config::Advertise& out) {
-    advertise.read_list("endpoints", out.endpoints, kMaxEndpoints, parse_host_port);
+    advertise.read_list("endpoints", out.endpoints, kMaxEndpoints, parse_own_endpoint);
     advertise.read_list("endpointFilters", out.endpoint_filters, kMaxPrefixes, parse_endpoint_filter);
     advertise.read_list("prefixes", out.prefixes, kMaxPrefixes, parse_prefix);
     advertise.read_list("excludePrefixes", out.exclude_prefixes, kMaxPrefixes, parse_prefix);

@@ -197,8 +197,35 @@ Result<Prefix> parse_prefix(const Value& value) {
     return with(value, &Prefix::parse, "a prefix such as 10.9.0.0/24 or 2001:db8::/32");
 }
 
-Result<HostPort> parse_host_port(const Value& value) {
-    return with(value, &HostPort::parse, "ip:port, [ipv6]:port or name:port");
+namespace {
+
+// `refuse`: of an address; names are looked up later.
+Result<HostPort> parse_endpoint(const Value& value, bool (*refuse)(const IpAddress&),
+                                std::string_view accepted) {
+    auto where = with(value, &HostPort::parse, accepted);
+    if (!where || !where->is_address()) return where;
+    const auto endpoint = where->endpoint();
+    if (endpoint && refuse(endpoint->address)) return wrong(value, accepted);
+    return where;
+}
+
+}  // namespace
+
+// A forwarder on this host, or a neighbour without an address of its own, may stand before a peer.
+Result<HostPort> parse_peer_endpoint(const Value& value) {
+    return parse_endpoint(
+        value,
+        [](const IpAddress& address) {
+            return !address.is_global_unicast() && !address.is_loopback() &&
+                   !(address.is_v4() && address.is_link_local());
+        },
+        "ip:port, [ipv6]:port or name:port, of one host");
+}
+
+Result<HostPort> parse_own_endpoint(const Value& value) {
+    return parse_endpoint(
+        value, [](const IpAddress& address) { return !address.is_global_unicast(); },
+        "ip:port, [ipv6]:port or name:port that others can reach");
 }
 
 Result<PublicKey> parse_key(const Value& value) {

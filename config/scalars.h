@@ -25,7 +25,9 @@ Result<std::string> parse_pin_path(const Value& value);     // absolute
 Result<std::string> parse_service_url(const Value& value);
 Result<IpAddress> parse_unicast(const Value& value);
 Result<Prefix> parse_prefix(const Value& value);
-Result<HostPort> parse_host_port(const Value& value);
+// Where a peer, or this node, is reached; no address that many hosts have, or none.
+Result<HostPort> parse_peer_endpoint(const Value& value);
+Result<HostPort> parse_own_endpoint(const Value& value);
 Result<PublicKey> parse_key(const Value& value);
 Result<std::optional<Prefix>> parse_address_prefix(const Value& value);  // /64, or ula = nullopt
 Result<std::optional<Endpoint>> parse_listen(const Value& value);        // "" = nullopt

@@ -86,7 +86,7 @@ void read_peer(Section& peer, Draft& draft) {
     out.name = name_of(out.public_key);
     if (const Value* endpoint = peer.take("endpoint");
         endpoint != nullptr && !(endpoint->kind == Value::Kind::scalar && endpoint->text.empty()))
-        peer.read("endpoint", out.endpoints.emplace_back(), parse_host_port);
+        peer.read("endpoint", out.endpoints.emplace_back(), parse_peer_endpoint);
     peer.read("persistentKeepaliveInterval", out.keepalive_s, parse_keepalive);
     peer.read_list("allowedIPs", out.prefixes, kMaxPrefixes, parse_allowed_ip);
     draft.static_sections.push_back(peer);

@@ -185,6 +185,12 @@ TEST_F(ConfigErrors, ValuesThatBreakARule) {
         {"steering: {alwaysReach: ['api.example:6443/tcp']}", {"c.yaml:1: steering.alwaysReach[0]: "}},
         {"advertise: {endpoints: [192.0.2.1]}",
          {"c.yaml:1: advertise.endpoints[0]: ", "the port is missing"}},
+        {"advertise: {endpoints: ['127.0.0.1:51820']}",
+         {"c.yaml:1: advertise.endpoints[0]: \"127.0.0.1:51820\"", "that others can reach"}},
+        {"advertise: {endpoints: ['[fe80::1]:51820']}", {"c.yaml:1: advertise.endpoints[0]: "}},
+        {"discovery: {static: [{name: a, publicKey: '" + std::string(kKeyA) +
+             "', endpoints: ['0.0.0.0:51820']}]}",
+         {"c.yaml:1: discovery.static[0].endpoints[0]: \"0.0.0.0:51820\"", "of one host"}},
         {"advertise: {endpointFilters: ['!!10.0.0.0/8']}", {"c.yaml:1: advertise.endpointFilters[0]: "}},
         {"advertise: {endpointFilters: ['']}", {"c.yaml:1: advertise.endpointFilters[0]: "}},
         {"peers: {presharedKeys: on}",
