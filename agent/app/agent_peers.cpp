@@ -195,7 +195,9 @@ std::vector<PeerCandidate> Agent::candidates_of(const Peer& peer) const {
             const bool ourselves = std::binary_search(facts_.all_addresses.begin(),
                                                       facts_.all_addresses.end(), endpoint.address) &&
                                    observed_.wireguard && observed_.wireguard->listen_port == endpoint.port;
-            if (!ourselves && find(endpoint) == list.end())
+            // A host name may lead anywhere.
+            if (!ourselves && usable_place(endpoint.address) &&
+                !overlay_network_.contains(endpoint.address) && find(endpoint) == list.end())
                 list.emplace_back(endpoint, candidate.source, candidate.base);
         }
     if (!sources_ || peer.candidates.empty()) return list;
@@ -230,6 +232,7 @@ PeerInput Agent::peer_input(const Peer& peer) const {
     // Whatever runs there: two agents may know each other by static entries alone.
     input.yields = peer.public_key < identity_.public_key;
     input.was_up = adopted_up_.contains(peer.public_key);
+    input.unresolved = input.candidates.empty() && !peer.candidates.empty();
     input.announced = peer.announced;
     return input;
 }

@@ -87,7 +87,10 @@ bool Agent::refresh_facts() {
     if (!moved) return true;
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
     if (clones_) clones_->network_changed();
-    if (first_reconcile_done_) look_for_peers_anew();
+    if (first_reconcile_done_) {
+        look_for_peers_anew();
+        if (sources_) sources_->network_changed();
+    }
     return true;
 }
 
@@ -134,7 +137,8 @@ std::map<std::string, Endpoint> Agent::observed_by_us() const {
 }
 
 bool Agent::may_tell_observed() {
-    const auto rest = news_pace_.next() - system_clock().now();
+    const SteadyTime now = system_clock().now();
+    const auto rest = news_pace_.next(now) - now;
     if (rest <= SteadyTime::duration{}) return true;
     observed_timer_.expires_after(std::chrono::duration_cast<Milliseconds>(rest) + Milliseconds(1));
     observed_timer_.async_wait([this](const boost::system::error_code& error) {

@@ -54,11 +54,19 @@ void HandshakeClones::set(const PublicKey& key, const std::optional<CloneList>& 
     }
 }
 
+// Where the first host on the way is a router, which may be a NAT.
+void HandshakeClones::open_way(const Endpoint& to) {
+    if (to.address.is_v4() && way_to(to.address).next_hop) table_.open_way(to);
+}
+
 void HandshakeClones::note_begin(const PublicKey& key, std::uint64_t search,
                                  const std::optional<CloneList>& list, const Endpoint& used,
                                  const std::vector<Endpoint>& targets) {
     const auto [noted, first] = begun_.try_emplace(key, search);
     if (!first && std::exchange(noted->second, search) == search) return;
+    open_way(used);
+    for (const Endpoint& target : targets)
+        if (target != used) open_way(target);
     Incomplete one{key, {}, false, false};
     const auto note_neighbour = [&](const IpAddress& address) {
         if (const Way way = way_to(address); way.known && !way.next_hop)

@@ -22,6 +22,8 @@ public:
     virtual void put(const CloneList& list) = 0;
     virtual void remove(const Endpoint& used) = 0;
     virtual Result<Route> route_to(const IpAddress& address) = 0;  // of outer packets
+    virtual void open_way(const Endpoint& to) = 0;                 // agent/probe/opening.h
+    virtual void stop() {}
 };
 
 class HandshakeClones {
@@ -31,6 +33,8 @@ public:
     // Brings one peer's list up to date: none once it is alive or gone.
     void update(const PeerManager& manager, const PublicKey& key);
     void update_all(const PeerManager& manager);
+    // Packets may be sent there soon.
+    void open_way(const Endpoint& to);
     // The ways to places may be others.
     void network_changed() { ways_.clear(); }
 

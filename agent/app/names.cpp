@@ -12,6 +12,7 @@ namespace wglan {
 namespace {
 
 constexpr Seconds kPatience{30};
+constexpr std::size_t kMostAddresses = 16;  // of one name: each is given its turn in a search
 
 }  // namespace
 
@@ -26,7 +27,7 @@ std::vector<Endpoint> NameCache::endpoints(const HostPort& where) {
 
 void NameCache::refresh(SteadyTime now) {
     for (auto& [host, entry] : names_)
-        if (!entry.pending && now - entry.looked_up > Seconds(60)) look_up(host);
+        if (!entry.pending && (entry.failed || now - entry.looked_up > Seconds(60))) look_up(host);
 }
 
 void NameCache::keep_only(const std::set<std::string>& hosts) {
@@ -62,6 +63,7 @@ void NameCache::take(const std::string& host, const Result<std::vector<Endpoint>
     for (const Endpoint& endpoint : *found) addresses.push_back(endpoint.address);
     std::sort(addresses.begin(), addresses.end());
     addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
+    addresses.resize(std::min(addresses.size(), kMostAddresses));
     if (addresses == entry.addresses) return;
     entry.addresses = std::move(addresses);
     on_change_();

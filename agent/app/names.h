@@ -24,10 +24,10 @@ public:
               std::function<void()> on_change)
         : io_(io), mark_(std::move(mark)), on_change_(std::move(on_change)) {}
 
-    // The endpoints behind host:port: itself if it is an address, else what is known now (perhaps none);
-    // an unknown name is looked up, and on_change called when something new is known.
+    // The endpoints behind host:port: itself if it is an address, else what is known now (perhaps none, 16 at
+    // most); an unknown name is looked up, and on_change called when something new is known.
     std::vector<Endpoint> endpoints(const HostPort& where);
-    // Looks all names up again that are older than a minute.
+    // Looks all names up again that are older than a minute, or could not be looked up.
     void refresh(SteadyTime now);
     // Forgets all names but these.
     void keep_only(const std::set<std::string>& hosts);

@@ -24,6 +24,7 @@ namespace {
 constexpr Seconds kNewsInterval{10};
 constexpr Seconds kNewsGap{1};  // what comes within it goes together
 constexpr int kNewsAtOnce = 4;
+constexpr Milliseconds kNewsTogether{100};
 
 // Readers refuse a record whole that claims what never leaves a host or link.
 bool usable(const Prefix& prefix) {
@@ -102,7 +103,13 @@ bool tells_more(const std::map<std::string, Endpoint>& observed,
     });
 }
 
+SteadyTime NewsPace::next(SteadyTime now) {
+    if (ready_ == SteadyTime{}) ready_ = now + kNewsTogether;
+    return std::max(next_, ready_);
+}
+
 void NewsPace::told(SteadyTime now) {
+    ready_ = {};
     whole_ = std::max(whole_, now) + kNewsInterval;
     next_ = std::max(now + kNewsGap, whole_ - (kNewsAtOnce - 1) * kNewsInterval);
 }

@@ -38,10 +38,14 @@ bool tells_more(const std::map<std::string, Endpoint>& observed, const std::map<
 // cell rate algorithm.)
 class NewsPace {
 public:
-    SteadyTime next() const { return next_; }  // in the past: now
+    // When what is new at this moment may be told; in the past: now. Others join at the same moment, and two
+    // of them behind NATs should hear of each other in one piece.
+    SteadyTime next(SteadyTime now);
     void told(SteadyTime now);
 
 private:
+    SteadyTime
+        ready_{};  // the first news since the last telling have waited for others; zero: there are none
     SteadyTime whole_{};  // when nothing told before counts any more
     SteadyTime next_{};
 };

@@ -123,6 +123,9 @@ public:
     const std::map<PublicKey, Endpoint>& good_endpoints() const override { return endpoints_; }
     ClusterMemory cached_cluster() const override { return has_cluster_ ? cluster_ : ClusterMemory{}; }
 
+    void network_changed() override {
+        for (auto& entry : entries_) entry.source->network_changed();
+    }
     void tell_condition(const NodeCondition& condition) override {
         for (auto& entry : entries_) entry.source->tell_condition(condition);
     }

@@ -31,6 +31,7 @@ public:
     virtual Task<void> withdraw(std::uint64_t sequence) = 0;
     virtual void tell_condition(const NodeCondition& condition) = 0;
     virtual void tell_event(const NodeEvent& event) = 0;
+    virtual void network_changed() = 0;
 
     // What the cache kept of the incumbents, and where each peer was last reached.
     virtual Ownership cached_ownership() const = 0;

@@ -32,10 +32,11 @@ Task<void> ServiceFollower::run(Emit emit, See see) {
     emit_ = std::move(emit);
     see_ = std::move(see);
     while (!stopped_) {
+        moved_ = false;
         const auto ended = co_await follow();
         stream_.reset();
         if (stopped_) break;
-        if (ended.relist) continue;
+        if (ended.relist || moved_) continue;
         failed(ended);
         timer_.expires_after(backoff_.next());
         boost::system::error_code ignored;
@@ -45,6 +46,13 @@ Task<void> ServiceFollower::run(Emit emit, See see) {
 
 void ServiceFollower::stop() {
     stopped_ = true;
+    timer_.cancel();
+    if (stream_) stream_->close();
+}
+
+void ServiceFollower::network_changed() {
+    moved_ = true;
+    backoff_.reset();
     timer_.cancel();
     if (stream_) stream_->close();
 }

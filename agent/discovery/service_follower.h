@@ -21,6 +21,8 @@ public:
     // Loops until stop(). The caller keeps this object alive.
     Task<void> run(Emit emit, See see);
     void stop();
+    // The watch goes on over a new connection, at once.
+    void network_changed();
     SourceStatus status() const;
 
 private:
@@ -50,6 +52,7 @@ private:
     See see_;
     std::unique_ptr<HttpStream> stream_;
     std::string revision_;  // of the last line or list; "" = list first
+    bool moved_ = false;    // since the present attempt began
     bool stopped_ = false;
 };
 

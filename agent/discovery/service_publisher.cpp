@@ -78,6 +78,12 @@ void ServicePublisher::publish(OwnRecord own) {
     wake();
 }
 
+void ServicePublisher::network_changed() {
+    if (error_.empty()) return;
+    backoff_.reset();
+    put_soon();
+}
+
 std::optional<SourceUpdate> ServicePublisher::saw(const OwnSight& own) {
     if (!own.known) return std::nullopt;
     if (!own.envelope) {

@@ -20,6 +20,8 @@ public:
     void stop();
 
     void publish(OwnRecord own);
+    // What failed may succeed now.
+    void network_changed();
     // What the service holds of us, as a list or watch said it; own_sequence to tell, if any.
     std::optional<SourceUpdate> saw(const OwnSight& own);
     // Our record goes; nothing is published any more until publish().

@@ -52,6 +52,10 @@ public:
         return SourceTasks::whole(shared_->follower.status(), shared_->publisher.error());
     }
 
+    void network_changed() override {
+        shared_->publisher.network_changed();
+        shared_->follower.network_changed();
+    }
     bool publishes() const override { return true; }
     void publish(OwnRecord own) override { shared_->publisher.publish(std::move(own)); }
 

@@ -70,6 +70,8 @@ public:
     // Shown where the source has a place for it. Cheap where nothing changed.
     virtual void tell_condition(const NodeCondition&) {}
     virtual void tell_event(const NodeEvent&) {}
+    // This host's addresses or routes are others: connections from before may be dead without a sign.
+    virtual void network_changed() {}
     // Signed withdrawal of our record with this sequence; bounded by `limit`.
     virtual Task<Result<>> withdraw(std::uint64_t sequence, std::chrono::milliseconds limit);
 };

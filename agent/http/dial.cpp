@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/http/dial.h"
 
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -42,6 +43,10 @@ Result<> prepare(TcpStream& stream, const tcp::endpoint& where, std::uint32_t ma
     if (error) return net_fail("socket", error);
     stream.socket().set_option(tcp::no_delay(true), error);
     stream.socket().set_option(asio::socket_base::keep_alive(true), error);
+    // A watch says nothing for long. What lies between - a NAT that was rebooted, say - may have forgotten
+    // it.
+    for (const auto& [option, value] : {std::pair{TCP_KEEPIDLE, 10}, {TCP_KEEPINTVL, 2}, {TCP_KEEPCNT, 3}})
+        (void)::setsockopt(stream.socket().native_handle(), IPPROTO_TCP, option, &value, sizeof value);
     if (mark != 0 &&
         ::setsockopt(stream.socket().native_handle(), SOL_SOCKET, SO_MARK, &mark, sizeof mark) != 0)
         return fail_errno("set SO_MARK (needs CAP_NET_ADMIN)", errno);

@@ -16,6 +16,27 @@ constexpr Seconds kSilent{5};
 constexpr Milliseconds kPathStep{50};
 constexpr char kReplaced[] = "another key answers at its endpoint";
 
+// At an IPv4 address that it doesn't announce.
+bool seen_by_others(const PeerCandidate& candidate) {
+    return candidate.endpoint.address.is_v4() &&
+           (candidate.source == CandidateSource::peers || candidate.source == CandidateSource::observed);
+}
+
+bool behind_nat(const PeerInput& peer) {
+    return std::any_of(peer.candidates.begin(), peer.candidates.end(), seen_by_others);
+}
+
+const char* why_unknown(const PeerInput& peer) {
+    return !peer.candidates.empty() ? "no handshake yet"
+           : peer.unresolved        ? "no address of its endpoints is known: waiting for it to call"
+                                    : "no endpoint known: waiting for it to call";
+}
+
+bool names(const PeerInput& peer, const Endpoint& endpoint) {
+    return std::any_of(peer.candidates.begin(), peer.candidates.end(),
+                       [&](const PeerCandidate& candidate) { return candidate.endpoint == endpoint; });
+}
+
 }  // namespace
 
 PeerManager::PeerManager(Backoff::Random random, PeerTimes times)
@@ -39,11 +60,8 @@ PeerManager::Entry PeerManager::make_entry(const PeerInput& input, SteadyTime no
                 Search(Backoff(times_.search.round_first, times_.search.round_most, random_), times_.search),
                 PeerLiveness(traits_of(input), input.was_up, random_(), now));
     entry.search.set_candidates(input.candidates);
-    if (!input.was_up)
-        entry.life.set_reason(input.candidates.empty() ? "no endpoint known: waiting for it to call"
-                                                       : "no handshake yet");
-    if (input.yields && !input.candidates.empty() && input.keepalive_s > 0)
-        entry.hold_until = now + times_.search.yield_time;
+    if (!input.was_up) entry.life.set_reason(why_unknown(input));
+    if (!input.candidates.empty()) entry.hold_until = hold_of(input, now);
     entry.last_afresh = now;  // the device makes it now
     begin_search(entry, now);
     return entry;
@@ -54,6 +72,10 @@ void PeerManager::renew(Entry& entry, const PeerInput& input, SteadyTime now) {
     const bool news = entry.input.version != input.version;
     const bool changed = entry.search.set_candidates(input.candidates);
     if (!(entry.input == input)) entry.life.set_traits(traits_of(input));
+    if (changed && entry.life.alive())
+        for (const PeerCandidate& candidate : input.candidates)
+            if (seen_by_others(candidate) && !names(entry.input, candidate.endpoint))
+                new_places_.push_back(candidate.endpoint);
     entry.input = input;
     entry.input.was_up = was_up;
     if (!changed && !news) return;
@@ -68,8 +90,7 @@ void PeerManager::renew(Entry& entry, const PeerInput& input, SteadyTime now) {
         }
         return;
     }
-    if (entry.life.state() == PeerState::unknown && !input.candidates.empty())
-        entry.life.set_reason("no handshake yet");
+    if (entry.life.state() == PeerState::unknown) entry.life.set_reason(why_unknown(input));
     begin_search(entry, now);
     entry.wants_afresh = now;
 }
@@ -278,9 +299,18 @@ void PeerManager::begin_afresh(Entry& entry, SteadyTime now) {
     entry.last_afresh = now;
     entry.life.session_dropped();
     ++entry.status.new_beginnings;
-    if (entry.input.yields && entry.input.keepalive_s > 0) entry.hold_until = now + times_.search.yield_time;
+    if (const auto hold = hold_of(entry.input, now)) entry.hold_until = hold;
     afresh_.push_back(entry.input.key);
     last_change_ = now;
+}
+
+// Both initiate at once when news come, and what comes first to a NAT that wasn't opened yet may shut it
+// (agent/probe/opening.h). Each opens its own at once; the other needs as long as news take to get around.
+std::optional<SteadyTime> PeerManager::hold_of(const PeerInput& input, SteadyTime now) const {
+    Milliseconds wait{0};
+    if (input.yields) wait += times_.search.yield_time;
+    if (behind_nat(input)) wait += times_.search.opening_time;
+    return wait > Milliseconds(0) && input.keepalive_s > 0 ? std::optional(now + wait) : std::nullopt;
 }
 
 // True if its state or endpoint changed.
@@ -305,7 +335,10 @@ bool PeerManager::step(Entry& entry, SteadyTime now, UnixTime unix_now) {
             entry.search.stop();
             ask_who_else_is_at(entry);
         }
-        if (entry.status.endpoint && (changed || !was_alive)) entry.search.worked(*entry.status.endpoint);
+        // Where we sent it ourselves it hasn't answered yet.
+        const bool proven = life.state() == PeerState::up && !entry.move && !entry.trial;
+        if (entry.status.endpoint && proven && (changed || before != life.state()))
+            entry.search.worked(*entry.status.endpoint);
         entry.wants_afresh.reset();
     } else if (was_alive) {
         begin_search(entry, now);
@@ -432,9 +465,9 @@ std::uint64_t PeerManager::search_number(const PublicKey& key) const {
     return it == peers_.end() ? 0 : it->second.search.number();
 }
 
-bool PeerManager::holding(const PublicKey& key) const {
+std::optional<SteadyTime> PeerManager::held_until(const PublicKey& key) const {
     const auto it = peers_.find(key);
-    return it != peers_.end() && it->second.hold_until.has_value();
+    return it == peers_.end() ? std::nullopt : it->second.hold_until;
 }
 
 std::optional<Endpoint> PeerManager::wanted_endpoint(const PublicKey& key) const {

@@ -40,8 +40,9 @@ struct PeerInput {
     // Two that initiate at once both end as responders, and try again 5 s later: the one with the higher
     // key gives the other a moment.
     bool yields = false;
-    bool was_up = false;     // a predecessor saw it up: not `unknown` any more
-    bool announced = false;  // a discovery service names it, so its agent was heard of in the last minutes
+    bool was_up = false;      // a predecessor saw it up: not `unknown` any more
+    bool unresolved = false;  // it has endpoints, and no address of them is known
+    bool announced = false;   // a discovery service names it, so its agent was heard of in the last minutes
     bool operator==(const PeerInput&) const = default;
 };
 
@@ -137,6 +138,9 @@ public:
     std::vector<EndpointChange> take_endpoint_changes() { return std::exchange(endpoint_changes_, {}); }
     // Peers whose copies() changed: to be known where packets leave before the next probe is sent.
     std::vector<PublicKey> take_copy_changes() { return std::exchange(copy_changes_, {}); }
+    // A way there should be open before it is needed: where others have just seen a peer that is alive, or
+    // one that will be looked for in a moment.
+    std::vector<Endpoint> take_new_places() { return std::exchange(new_places_, {}); }
     // Peers in doubt that are about to be probed: what the device holds on to besides their endpoints, such
     // as our address at which they last spoke to us, may be what is wrong.
     std::vector<PublicKey> take_silent() { return std::exchange(silent_, {}); }
@@ -149,8 +153,9 @@ public:
     PeerState steering_state(const PublicKey& key) const;
     // Another number when its search starts over, or a round of it.
     std::uint64_t search_number(const PublicKey& key) const;
-    // True while this side shall not initiate (see PeerInput::yields): no keepalive yet.
-    bool holding(const PublicKey& key) const;
+    // Until when this side shall not initiate (see PeerInput::yields): no keepalive yet.
+    std::optional<SteadyTime> held_until(const PublicKey& key) const;
+    bool holding(const PublicKey& key) const { return held_until(key).has_value(); }
     // The endpoint to set now; nullopt = leave WireGuard's.
     std::optional<Endpoint> wanted_endpoint(const PublicKey& key) const;
     // Further candidates, best first, to which each handshake initiation may be cloned: at most
@@ -231,6 +236,7 @@ private:
     void renew(Entry& entry, const PeerInput& input, SteadyTime now);
     void begin_search(Entry& entry, SteadyTime now);
     void begin_afresh(Entry& entry, SteadyTime now);
+    std::optional<SteadyTime> hold_of(const PeerInput& input, SteadyTime now) const;
     void take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now);
     bool replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence);
     const std::vector<Entry*>& standing_at(const Endpoint& where);
@@ -267,6 +273,7 @@ private:
     std::vector<PublicKey> afresh_;
     std::vector<EndpointChange> endpoint_changes_;
     std::vector<PublicKey> copy_changes_, silent_;
+    std::vector<Endpoint> new_places_;
     std::optional<PublicKey> trying_;  // one trial at a time
     std::deque<Sent> sent_;            // probes that may still come back, by number
     std::uint64_t first_sent_ = 1;

@@ -99,6 +99,7 @@ void PeerManager::tend_path(Entry& entry, SteadyTime now) {
         const bool there = entry.status.endpoint == entry.move->to;
         if (there || now - entry.move->since >= times_.trial.move_most) {
             entry.move.reset();
+            entry.changed = entry.changed || there;
             entry.life.check_now();
         }
     }

@@ -27,6 +27,7 @@ inline constexpr std::size_t kMaxCloneTargets = 8;
 struct SearchTimes {
     Milliseconds candidate_time{5600};     // REKEY_TIMEOUT + its jitter of 333 ms, and a round trip
     Milliseconds yield_time{400};          // what the higher key waits before it initiates
+    Milliseconds opening_time{200};        // ... and both, for their NATs to be opened; see hold_of()
     Milliseconds round_first{1000};        // pause after the first fruitless round ...
     Milliseconds round_most{30000};        // ... and at most
     Milliseconds afresh_interval{2000};    // between two new beginnings with one peer

@@ -78,42 +78,74 @@ SeenByPeers gather_seen(const std::vector<const Record*>& records) {
     return seen;
 }
 
-void refuse_steered_candidates(std::vector<Draft>& drafts, MergeResult& result) {
-    const auto steered = [](const OwnedPrefix& owned) {
-        return owned.cls != PrefixClass::node && !owned.prefix.is_default();
-    };
-    std::map<Prefix, const Draft*> assigned;
-    std::set<std::pair<Family, std::uint8_t>> lengths;  // of those: few, so looked up length by length
-    for (const Draft& draft : drafts)
-        if (draft.authoritative)
+bool usable_place(const IpAddress& address) {
+    return !address.is_unspecified() && !address.is_multicast() && !address.is_broadcast() &&
+           !(address.is_v6() && address.is_link_local());
+}
+
+namespace {
+
+bool steered(const OwnedPrefix& owned) {
+    return owned.cls != PrefixClass::node && !owned.prefix.is_default();
+}
+
+// The prefixes that others' endpoints must not lie in, and who has them.
+class Steered {
+public:
+    explicit Steered(const std::vector<Draft>& drafts) {
+        for (const Draft& draft : drafts)
             for (const OwnedPrefix& owned : draft.peer.prefixes)
-                if (steered(owned)) {
-                    assigned.emplace(owned.prefix, &draft);
-                    lengths.insert({owned.prefix.family(), owned.prefix.length()});
+                if (steered(owned) && (draft.authoritative || owned.cls == PrefixClass::pod)) {
+                    owners_.emplace(owned.prefix, &draft);
+                    lengths_.insert({owned.prefix.family(), owned.prefix.length()});
                 }
+    }
+
+    // Why the candidate is refused; empty: it isn't.
+    std::string around(const Draft& draft, const Candidate& candidate, const IpAddress& address) const {
+        const auto reason = [](const Prefix& prefix, const Draft& owner) {
+            return "an endpoint inside " + prefix.to_string() + ", which is steered to " + owner.peer.name +
+                   ": a tunnel inside a tunnel";
+        };
+        const bool own_word =
+            named_by_itself(candidate.source) || candidate.source == CandidateSource::configured;
+        for (const auto& [family, length] : lengths_) {
+            if (family != address.family()) continue;
+            const auto it = owners_.find(Prefix::make(address, length).value());
+            if (it == owners_.end() || !(it->second->authoritative || own_word)) continue;
+            // A host prefix of its own is the peer's own address by another name.
+            if (!(it->first.is_host() && it->second == &draft)) return reason(it->first, *it->second);
+        }
+        for (const OwnedPrefix& owned : draft.peer.prefixes)
+            if (steered(owned) && !owned.prefix.is_host() && owned.prefix.contains(address))
+                return reason(owned.prefix, draft);
+        return {};
+    }
+
+private:
+    std::map<Prefix, const Draft*> owners_;
+    std::set<std::pair<Family, std::uint8_t>> lengths_;  // few, so looked up length by length
+};
+
+}  // namespace
+
+void refuse_candidates(std::vector<Draft>& drafts, const Prefix& overlay, MergeResult& result) {
+    const Steered others(drafts);
+    const auto why = [&](const Draft& draft, const Candidate& candidate) -> std::string {
+        const auto endpoint = candidate.where.endpoint();
+        if (!endpoint) return {};
+        if (!usable_place(endpoint->address)) return "nobody can be reached at such an address";
+        if (overlay.contains(endpoint->address))
+            return "an endpoint inside the overlay network " + overlay.to_string() +
+                   ": a tunnel inside a tunnel";
+        return others.around(draft, candidate, endpoint->address);
+    };
     for (Draft& draft : drafts)
         std::erase_if(draft.peer.candidates, [&](const Candidate& candidate) {
-            const auto endpoint = candidate.where.endpoint();
-            if (!endpoint) return false;
-            const IpAddress& address = endpoint->address;
-            const auto refuse = [&](const Prefix& prefix, const Draft& owner) {
-                result.refused.push_back({draft.peer.name, candidate.where.to_string(),
-                                          "an endpoint inside " + prefix.to_string() +
-                                              ", which is steered to " + owner.peer.name +
-                                              ": a tunnel inside a tunnel"});
-                return true;
-            };
-            for (const auto& [family, length] : lengths) {
-                if (family != address.family()) continue;
-                const auto it = assigned.find(Prefix::make(address, length).value());
-                // A host prefix of its own is the peer's own address by another name.
-                if (it != assigned.end() && !(it->first.is_host() && it->second == &draft))
-                    return refuse(it->first, *it->second);
-            }
-            for (const OwnedPrefix& owned : draft.peer.prefixes)
-                if (steered(owned) && !owned.prefix.is_host() && owned.prefix.contains(address))
-                    return refuse(owned.prefix, draft);
-            return false;
+            std::string reason = why(draft, candidate);
+            if (reason.empty()) return false;
+            result.refused.push_back({draft.peer.name, candidate.where.to_string(), std::move(reason)});
+            return true;
         });
 }
 

@@ -47,8 +47,10 @@ std::vector<Candidate> order_candidates(const std::vector<Candidate>& found,
 // Where members say that they reach others; those named by most first, four a peer.
 SeenByPeers gather_seen(const std::vector<const Record*>& records);
 
-// Refuses candidates inside a pod or extra prefix of the peer itself, or one that was assigned: a tunnel
-// inside a tunnel. What another member claims takes nobody's endpoint away.
-void refuse_steered_candidates(std::vector<Draft>& drafts, MergeResult& result);
+// Refuses candidates that are nobody's place, and those that lead into a tunnel: in the overlay network,
+// inside a pod or extra prefix of the peer itself, or one that was assigned; what a peer names itself also
+// inside others' pod prefixes. (Those that are around somebody's only place were refused before: what another
+// member claims takes that away from nobody.)
+void refuse_candidates(std::vector<Draft>& drafts, const Prefix& overlay, MergeResult& result);
 
 }  // namespace wglan

@@ -123,11 +123,28 @@ private:
         const auto index = static_cast<std::size_t>(&draft - drafts_.data());
         for (auto it = endpoints_.lower_bound({prefix.address(), 0}); it != endpoints_.end(); ++it) {
             if (!prefix.contains(it->first)) break;
-            if (it->second != index)
+            if (it->second != index && !gives_way(it->second, draft, prefix))
                 return "a pod prefix around " + it->first.to_string() + ", an endpoint of " +
                        drafts_[it->second].peer.name;
         }
         return std::nullopt;
+    }
+
+    // Whose endpoint there is the odd one: nobody reaches it there, and it has another; or the prefix was
+    // held by a node that is up before. (Else it might be the prefix that was made up, to cut somebody off.)
+    bool gives_way(std::size_t other, const Draft& holder, const Prefix& prefix) const {
+        const Peer& peer = drafts_[other].peer;
+        const auto reached = own_.reached_at ? own_.reached_at(peer.public_key) : std::nullopt;
+        if (reached && prefix.contains(*reached)) return false;
+        if (std::any_of(peer.candidates.begin(), peer.candidates.end(), [&](const Candidate& candidate) {
+                const auto place = candidate.where.endpoint();
+                return place && place->address.family() == prefix.family() &&
+                       !prefix.contains(place->address);
+            }))
+            return true;
+        const auto held = incumbents_.find(prefix);
+        return held != incumbents_.end() && held->second == holder.peer.public_key &&
+               up_[static_cast<std::size_t>(&holder - drafts_.data())];
     }
 
     std::optional<std::string> forbidden_overlay(const Draft& draft, const Claim& claim) {

@@ -59,6 +59,8 @@ struct OwnClaims {
 
 // The peer itself says that it is there.
 bool named_by_itself(CandidateSource source);
+// A packet to it may come to one peer: not to nobody, to many, or to a link that isn't named.
+bool usable_place(const IpAddress& address);
 
 // Endpoints of peers as other members see them.
 using SeenByPeers = std::map<PublicKey, std::vector<Endpoint>>;

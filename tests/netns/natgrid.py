@@ -7,7 +7,7 @@
   natgrid.py --list         the kinds of NAT
 
 Without pairs: all of them. First each kind shows what it does (RFC 4787). --reboots N measures besides how long
-peers are without each other when a NAT reboots, N times a pair. Exit 0: all is as expected; 1: it isn't;
+peers are without each other when a NAT reboots, or the exposed node, N times a pair. Exit 0: all is as expected; 1: it isn't;
 77: skipped. WGLAN_TEST_SLOW multiplies every time-out.
 """
 
@@ -29,7 +29,7 @@ from meshlib import nat, nat_pair, nat_reboot  # noqa: E402
 from meshlib.nat_behaviour import wrong_kinds  # noqa: E402
 from meshlib.nat_pair import Outcome, Pair  # noqa: E402
 from meshlib.nat_reboot import Outage  # noqa: E402
-from meshlib.nat_table import grid_table, reason_list, reboot_table, summary  # noqa: E402
+from meshlib.nat_table import exposed_table, grid_table, reason_list, reboot_table, summary  # noqa: E402
 
 SKIPPED = 77
 
@@ -59,7 +59,8 @@ def print_outcome(outcome: Outcome) -> None:
 
 def print_outage(outage: Outage) -> None:
     times = " ".join(f"{seconds:.1f}" for seconds in outage.seconds)
-    print(f"reboot: {outage.pair.name:40} {outage.problem or 'back after'} {times} s", flush=True)
+    whose = "exposed node" if outage.exposed else "NAT"
+    print(f"{whose} reboots: {outage.pair.name:40} {outage.problem or 'back after'} {times} s", flush=True)
 
 
 def as_json(outcomes: list[Outcome], outages: list[Outage]) -> dict[str, Any]:
@@ -77,6 +78,7 @@ def as_json(outcomes: list[Outcome], outages: list[Outage]) -> dict[str, Any]:
         "reboots": [
             {
                 "pair": outage.pair.name,
+                "exposed": outage.exposed,
                 "seconds": outage.seconds,
                 "median": outage.median,
                 "problem": outage.problem,
@@ -100,12 +102,21 @@ def measure(options: argparse.Namespace, pairs: list[Pair]) -> tuple[list[Outcom
         print_outage(outage)
         return outage
 
+    def one_exposed(number: int) -> Outage:
+        name = f"{nat_pair.lab_name(number)}-exposed"
+        pair = nat_reboot.EXPOSED_PAIRS[number]
+        outage = nat_reboot.exposed_outage_of(pair, name, runs=options.reboots, **common)
+        print_outage(outage)
+        return outage
+
     # Those that can't be joined say the same each time, and take longest.
     pairs = pairs + [pair for pair in pairs if nat_pair.can_join(pair)] * (options.runs - 1)
     with ThreadPoolExecutor(max_workers=options.jobs) as pool:
         outcomes = list(pool.map(one_pair, range(len(pairs))))
-        reboots = range(len(nat_reboot.PAIRS)) if options.reboots else range(0)
-        return outcomes, list(pool.map(one_reboot, reboots))
+        numbers = range(len(nat_reboot.PAIRS)) if options.reboots else range(0)
+        outages = list(pool.map(one_reboot, numbers))
+        numbers = range(len(nat_reboot.EXPOSED_PAIRS)) if options.reboots else range(0)
+        return outcomes, outages + list(pool.map(one_exposed, numbers))
 
 
 def interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -120,7 +131,7 @@ def main() -> int:
     parser.add_argument("--list", action="store_true")
     parser.add_argument("--jobs", type=int, default=2, help="pairs at a time")
     parser.add_argument("--runs", type=int, default=1, help="of each pair that can be joined; medians are shown")
-    parser.add_argument("--reboots", type=int, default=0, help="of each NAT that is rebooted")
+    parser.add_argument("--reboots", type=int, default=0, help="of each NAT that is rebooted, and of the exposed node")
     parser.add_argument("--backend", choices=BACKENDS, default="auto")
     parser.add_argument("--bin", type=Path)
     parser.add_argument("--json", type=Path)
@@ -146,7 +157,8 @@ def main() -> int:
         outcomes, outages = measure(options, pairs)
     except KeyboardInterrupt:
         return 130
-    parts = [grid_table(outcomes), [summary(outcomes)], reason_list(outcomes), reboot_table(outages)]
+    parts = [grid_table(outcomes), [summary(outcomes)], reason_list(outcomes)]
+    parts += [reboot_table(outages), exposed_table(outages)]
     table = "\n\n".join("\n".join(part) for part in parts if any(part))
     print(f"\n{table}")
     if options.json:

@@ -70,6 +70,11 @@ class Watch:
             if kind == _ECHO_REPLY and ours == identifier and number < len(self._answered):
                 self._answered[number] = True
 
+    def lost(self) -> int:
+        """How many weren't answered, but for the last ones, which still may be."""
+        known = time.monotonic() - self._ANSWER
+        return sum(at < known and not answered for at, answered in zip(self._sent, self._answered, strict=False))
+
     def recovered(self, since: float, *, timeout: float) -> float:
         """Seconds from then until the first ping after which none was lost; 0: none was."""
         end = time.monotonic() + timeout * SLOW

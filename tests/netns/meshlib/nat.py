@@ -36,6 +36,7 @@ class Kind:
     inward: str = ""
     forward: str = ""
     carrier: bool = False
+    drops: bool = True  # what nobody behind it asked for
 
     @property
     def translates(self) -> bool:
@@ -65,6 +66,12 @@ SYMMETRIC = Kind("symmetric", "another port for each destination", "masquerade f
 SYMMETRIC_RANDOM = Kind("symmetric-random", "another port for each destination", "masquerade random")
 DOUBLE = Kind("double", "a home router behind a carrier's NAT, both port-restricted", carrier=True)
 SHARED = Kind("shared", "port-restricted, another port, no hairpin; both nodes behind one, if both are", _RANGE)
+PLAIN = Kind(
+    "plain",
+    "masquerades and drops nothing: what comes too early shuts it (agent/probe/opening.h)",
+    drops=False,
+)
+PLAIN_DOUBLE = Kind("plain-double", "such a one behind another", carrier=True, drops=False)
 BLOCKED = Kind(
     "blocked",
     "port-restricted, and UDP passes to and from one node alone",
@@ -81,6 +88,8 @@ KINDS = {
         SYMMETRIC_RANDOM,
         DOUBLE,
         SHARED,
+        PLAIN,
+        PLAIN_DOUBLE,
         BLOCKED,
     )
 }
@@ -104,14 +113,16 @@ table ip nat {{
     type filter hook forward priority filter;
     oifname "wan" ip protocol udp update @asked {{ ip daddr }} update @awake {{ meta l4proto }}
     {forward}
-    iifname "wan" ct state new ct status & dnat == 0 drop
+    {unasked}
   }}
   chain input {{
     type filter hook input priority filter;
-    iifname "wan" ct state {{ new, invalid }} drop
+    {unexpected}
   }}
 }}
 """
+_UNASKED = 'iifname "wan" ct state new ct status & dnat == 0 drop'
+_UNEXPECTED = 'iifname "wan" ct state { new, invalid } drop'
 
 
 class Router:
@@ -137,6 +148,8 @@ class Router:
             source=self.kind.source.format(**values).removeprefix("meta l4proto udp "),
             inward=f'iifname "wan" {self.kind.inward.format(**values)}' if self.kind.inward else "",
             forward=self.kind.forward.format(**values),
+            unasked=_UNASKED if self.kind.drops else "",
+            unexpected=_UNEXPECTED if self.kind.drops else "",
         )
         run(["ip", "netns", "exec", self.namespace, "nft", "-f", "-"], stdin=rules)
 
@@ -235,7 +248,7 @@ def put_behind(lab: Lab, node: Node, kind: Kind, *, reach: str) -> Place:
     outer_public, routers = public, []
     if kind.carrier:
         carrier = _make_router(
-            lab, f"{node.name}-carrier", SHARED, public=public, inner=_CARRIER_LAN, host="", reach=reach
+            lab, f"{node.name}-carrier", SHARED if kind.drops else PLAIN, public=public, inner=_CARRIER_LAN, host="", reach=reach
         )
         _connect_outside(lab, carrier, node.name + "-c")
         carrier.load()

@@ -95,6 +95,9 @@ EXPECTED = {
     nat.SYMMETRIC_RANDOM: Behaviour("address-and-port-dependent", "address-and-port-dependent", False),
     nat.DOUBLE: Behaviour("endpoint-independent", "address-and-port-dependent", False),
     nat.SHARED: Behaviour("endpoint-independent", "address-and-port-dependent", False),
+    # Independent of the endpoint, but for those that sent first.
+    nat.PLAIN: Behaviour("address-and-port-dependent", "address-and-port-dependent", False),
+    nat.PLAIN_DOUBLE: Behaviour("address-and-port-dependent", "address-and-port-dependent", False),
     nat.BLOCKED: Behaviour("blocked", "address-and-port-dependent", False),
 }
 

@@ -56,6 +56,9 @@ def can_join(pair: Pair) -> bool:
     kinds = {pair.one, pair.two}
     if nat.BLOCKED in kinds:
         return False
+    # The port that a range gives is known once a member has seen it; by then what was sent to the plain one has shut it.
+    if kinds & {nat.PLAIN, nat.PLAIN_DOUBLE} and kinds & {nat.DOUBLE, nat.SHARED}:
+        return False
     symmetric = {nat.SYMMETRIC, nat.SYMMETRIC_RANDOM}
     if kinds <= symmetric:
         return False

@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How long the peers of a node are without it after its NAT was rebooted and got another address."""
+"""How long the peers of a node are without it after its NAT was rebooted and got another address, and nodes
+behind NATs without the exposed one after that was rebooted."""
 
 import contextlib
 import random
@@ -12,8 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from lablib import LabError, Node
+from lablib import LabError, Node, changes
 from lablib.shell import SLOW, wait_until
+from lablib.watch import Watch
 
 from . import nat
 from .nat_pair import JOIN_WITHIN, Pair, Trio, overlay_of
@@ -36,11 +38,17 @@ PAIRS = (
 )
 
 
+# What is rebooted is the exposed node that they joined by.
+EXPOSED_PAIRS = (Pair(nat.PORT_RESTRICTED, nat.PORT_RESTRICTED), Pair(nat.SYMMETRIC, nat.FULL_CONE))
+EXPOSED_BACK_WITHIN = 5.0
+
+
 @dataclass
 class Outage:
     pair: Pair
     seconds: list[float] = field(default_factory=list)
     problem: str = ""
+    exposed: bool = False  # it was that one
 
     @property
     def median(self) -> float | None:
@@ -94,6 +102,38 @@ def reboot_once(trio: Trio, public: str) -> float:
         if not wait_until(back, timeout=3 * SURVIVED_WITHIN):
             raise LabError(f"no answer within {3 * SURVIVED_WITHIN * SLOW:.0f} s of the reboot")
         return next(at for at in pings.answered if at > done + _PINGS) - began
+
+
+def reboot_exposed_once(trio: Trio) -> float:
+    """From its agent's start until node1 reaches it; node1 and node2 don't miss it meanwhile."""
+    one = trio.one.namespace
+    with Watch(one, overlay_of(trio.exposed)) as watch, Watch(one, overlay_of(trio.two)) as punched:
+        watch.recovered(time.monotonic(), timeout=30)
+        changes.power_off(trio.exposed)
+        time.sleep(1)
+        began = time.monotonic()
+        trio.exposed.agent_launch()
+        took = watch.recovered(began, timeout=60)
+        punched.pause()
+        if lost := punched.lost():
+            raise LabError(f"{lost} pings between the other two are lost")
+    return took
+
+
+def exposed_outage_of(pair: Pair, name: str, *, runs: int, backend: str, programs: Path | None) -> Outage:
+    outage = Outage(pair, exposed=True)
+    with Trio.standing(name, pair, backend=backend, programs=programs) as trio:
+        try:
+            trio.join(since=trio.start(), within=3 * JOIN_WITHIN)
+            for _ in range(runs):
+                time.sleep(random.uniform(*_CALM))
+                outage.seconds.append(reboot_exposed_once(trio))
+        except LabError as error:
+            outage.problem = str(error).splitlines()[0]
+    slowest = max(outage.seconds, default=0.0)
+    if not outage.problem and slowest > EXPOSED_BACK_WITHIN * SLOW:
+        outage.problem = f"one took {slowest:.1f} s"
+    return outage
 
 
 def outage_of(pair: Pair, name: str, *, runs: int, backend: str, programs: Path | None) -> Outage:

@@ -59,12 +59,26 @@ def reason_list(outcomes: Sequence[Outcome]) -> list[str]:
     return [f"- {reason} ({', '.join(names)})" for reason, names in pairs.items()]
 
 
-def reboot_table(outages: Sequence[Outage]) -> list[str]:
-    if not outages:
-        return []
-    lines = ["| whose NAT reboots | its peer | median | all runs |", "|---|---|---|---|"]
+def _outage_rows(outages: Sequence[Outage]) -> list[str]:
+    lines = []
     for outage in outages:
         median = "-" if outage.median is None else f"{outage.median:.1f} s"
         runs = ", ".join(f"{seconds:.1f}" for seconds in sorted(outage.seconds))
         lines.append(f"| {outage.pair.one.name} | {outage.pair.two.name} | {median} | {outage.problem or runs} |")
     return lines
+
+
+def reboot_table(outages: Sequence[Outage]) -> list[str]:
+    nats = [outage for outage in outages if not outage.exposed]
+    if not nats:
+        return []
+    head = ["| whose NAT reboots | its peer | median | all runs |", "|---|---|---|---|"]
+    return head + _outage_rows(nats)
+
+
+def exposed_table(outages: Sequence[Outage]) -> list[str]:
+    exposed = [outage for outage in outages if outage.exposed]
+    if not exposed:
+        return []
+    head = ["| behind | and | the exposed node is back after (median) | all runs |", "|---|---|---|---|"]
+    return head + _outage_rows(exposed)

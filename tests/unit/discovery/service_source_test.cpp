@@ -23,10 +23,10 @@ protected:
     }
 
     void make(Milliseconds silence = Seconds{30}, Milliseconds refresh = Seconds{60},
-              Milliseconds backoff_most = Milliseconds{40}) {
+              Milliseconds backoff_most = Milliseconds{40}, Milliseconds backoff_first = Milliseconds{10}) {
         ServiceOptions options;
         options.url = service_.url();
-        options.backoff_first = Milliseconds{10};
+        options.backoff_first = backoff_first;
         options.backoff_most = backoff_most;
         options.silence = silence;
         options.refresh = refresh;
@@ -97,6 +97,37 @@ TEST_F(ServiceSourceTest, ListsThenWatches) {
     server().expire(two_.identity);
     ASSERT_TRUE(until([&] { return count(Kind::gone) == 1; }));
     EXPECT_EQ(source_->status().last_sync, kNow);
+}
+
+TEST_F(ServiceSourceTest, GoesOnByANewConnectionWhenTheNetworkChanged) {
+    server().put(two_.entry(keys_, 3));
+    start();
+    ASSERT_TRUE(until([&] { return synced() && server().count("WATCH") == 1; }));
+    server().silent_watch = true;  // the old connection is dead, and nobody knows
+    source_->network_changed();
+    server().put(three_.entry(keys_, 1));
+    server().silent_watch = false;
+    ASSERT_TRUE(until([&] { return count(Kind::put) == 1; }));
+    EXPECT_EQ(server().count("WATCH"), 2U);
+    EXPECT_EQ(count(Kind::snapshot), 1U) << "from where it was";
+    EXPECT_TRUE(synced());
+}
+
+TEST_F(ServiceSourceTest, TriesAtOnceWhenTheNetworkChanged) {
+    make(Seconds{30}, Seconds{60}, Seconds{60}, Seconds{60});
+    const auto said = [&](const char* text) {
+        return source_->status().last_error.find(text) != std::string::npos;
+    };
+    server().list_status = {500};
+    start();
+    ASSERT_TRUE(until([&] { return said("list"); }));
+    source_->network_changed();
+    ASSERT_TRUE(until([&] { return synced(); })) << "not after a minute";
+    server().put_status = {500};
+    publish(5);
+    ASSERT_TRUE(until([&] { return said("publish our record"); }));
+    source_->network_changed();
+    ASSERT_TRUE(until([&] { return stored(5); }));
 }
 
 TEST_F(ServiceSourceTest, PublishesAndRefreshesTheSameBytes) {

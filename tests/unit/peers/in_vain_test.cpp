@@ -58,6 +58,10 @@ TEST_F(InVainTest, WithoutEndpointsItIsWaitedForInstead) {
     EXPECT_EQ(peer.state(), PeerState::unknown);
     EXPECT_EQ(peer.reason(), "no endpoint known: waiting for it to call");
     EXPECT_FALSE(peer.manager.status(key(2))->needs_relay);
+    peer.input.unresolved = true;
+    ++peer.input.version;
+    peer.begin();
+    EXPECT_EQ(peer.reason(), "no address of its endpoints is known: waiting for it to call");
 }
 
 TEST_F(InVainTest, TheReasonIsWhatIsKnownNow) {

@@ -18,10 +18,11 @@ std::string seconds_text(double seconds) {
     return human_duration(static_cast<std::int64_t>(std::min(seconds, 9e15)));
 }
 
-// While a peer is searched, those whose turn was this round's have the next round's.
+// While a peer is searched, those whose turn was this round's have the next round's; while it is alive the
+// others wait for a doubt.
 std::string next_try_at(const Json& json, bool searched) {
     if (auto next = number_at(json, {"nextTrySeconds"})) return "in " + seconds_text(*next);
-    if (!searched) return "-";
+    if (!searched) return text_at(json, {"result"}).starts_with("in use") ? "-" : "if needed";
     return text_at(json, {"result"}) == "being tried" ? "now" : "next round";
 }
 
@@ -47,8 +48,8 @@ std::string candidates_table(const Json& candidates, bool searched, const Style&
                  {"SOURCE", false, 0, 2},
                  {"LAST RESULT", false, 12},
                  {"SCORE", true, 0, 1, true},
-                 {"RTT", true, 0, 3, true},
-                 {"NEXT TRY", false, 0, 4, true}},
+                 {"RTT", true, 0, 3},
+                 {"NEXT TRY", false, 0, 4}},
                 "  ");
     for (const auto& one : candidates) {
         auto score = number_at(one, {"score"});

@@ -3,11 +3,11 @@
 
 import time
 
-from lablib.shell import SLOW
+from lablib.shell import SLOW, wait_until
 
 from .. import nat
 from ..nat_behaviour import EXPECTED, wrong_kinds_in
-from ..nat_pair import GIVE_UP_WITHIN, JOIN_WITHIN, Pair, Trio, peer_of
+from ..nat_pair import GIVE_UP_WITHIN, JOIN_WITHIN, Pair, Trio, overlay_of, peer_of, pings
 from ..nat_reboot import SURVIVED_WITHIN, reboot_once
 from ..scenario import Mesh, check, scenario
 
@@ -48,6 +48,36 @@ def symmetric_nat_reaches_address_restricted_one(mesh: Mesh) -> None:
 def double_nat_is_punched(mesh: Mesh) -> None:
     """A home router behind a carrier's NAT, against a home router."""
     _join(mesh, nat.DOUBLE, nat.PORT_RESTRICTED)
+
+
+@scenario(nodes=3, core=True, start=False)
+def nats_that_drop_nothing_are_punched(mesh: Mesh) -> None:
+    """Plain masquerades: whatever came to one before its node sent there would shut it."""
+    _join(mesh, nat.PLAIN, nat.PLAIN)
+
+
+@scenario(nodes=3, start=False)
+def double_nats_that_drop_nothing_are_punched(mesh: Mesh) -> None:
+    """Both NATs of one side have to be opened, and the other side's mustn't be reached meanwhile."""
+    _join(mesh, nat.PLAIN_DOUBLE, nat.PLAIN)
+
+
+@scenario(nodes=3, core=True)
+def running_nodes_are_taken_behind_nats(mesh: Mesh) -> None:
+    """Two that know each other lose their public addresses at once: what they knew is wrong, and so is what
+    their connections to the discovery service come from."""
+    one, two, exposed = mesh.lab.nodes.values()
+    overlay = {node.name: overlay_of(node) for node in (one, two, exposed)}
+    for node in (one, two):
+        nat.put_behind(mesh.lab, node, nat.PORT_RESTRICTED, reach=exposed.addresses.ipv4)
+    began = time.time()
+    for node, other in ((one, two), (two, one), (one, exposed), (exposed, two)):
+        left = began + JOIN_WITHIN * SLOW - time.time()
+        check(
+            left > 0 and wait_until(lambda: pings(node, overlay[other.name]), timeout=left / SLOW),  # noqa: B023
+            f"{node.name} doesn't reach {other.name} within {JOIN_WITHIN:.0f} s",
+        )
+    print(f"all reach each other after {time.time() - began:.1f} s")
 
 
 @scenario(nodes=4, start=False)
