@@ -51,7 +51,8 @@ def wanted_pairs(texts: list[str]) -> list[Pair]:
 
 def print_outcome(outcome: Outcome) -> None:
     seconds = "-" if outcome.seconds is None else f"{outcome.seconds:.2f} s"
-    said = "joined" if outcome.joinable else "given up"
+    lucky = nat_pair.by_luck(outcome.pair) and outcome.seconds is not None
+    said = "joined" if outcome.joinable or lucky else "given up"
     print(f"{outcome.pair.name:48} {outcome.problem or f'{said} after {seconds}'}", flush=True)
     for reason in outcome.reasons if outcome.problem or not outcome.joinable else []:
         print(f"    {reason}", flush=True)

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from . import nat
-from .nat_pair import Outcome
+from .nat_pair import Outcome, by_luck
 from .nat_reboot import Outage
 
 
@@ -19,6 +19,8 @@ def _cell(found: Sequence[Outcome]) -> str:
 def _verdict(runs: Sequence[Outcome]) -> str:
     if any(outcome.problem for outcome in runs):
         return "FAILED"
+    if by_luck(runs[0].pair):
+        return "luck"
     if not runs[0].joinable:
         return "relay"
     return f"{statistics.median(outcome.seconds or 0 for outcome in runs):.1f}"
