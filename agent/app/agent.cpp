@@ -237,6 +237,7 @@ void Agent::start_sources() {
         return;
     }
     sources_ = std::move(*sources);
+    source_refusals_.clear();  // what still is unacceptable they tell anew
     begin_with_cached_api_servers();
     if (registry_.ownership() == Ownership{}) registry_.restore(sources_->cached_ownership());
     sources_->start([this](SourceUpdate update) { on_source(std::move(update)); });
@@ -255,22 +256,16 @@ void Agent::on_source(SourceUpdate update) {
     switch (update.kind) {
         case SourceUpdate::Kind::snapshot:
             for (const Tombstone& tombstone : update.tombstones) registry_.tombstone(tombstone);
-            for (const SourcedRecord& record : update.records) (void)forgive(record.record.identity);
             registry_.snapshot(update.source, std::move(update.records), now);
             break;
         case SourceUpdate::Kind::put:
             one_record = true;
-            for (SourcedRecord& record : update.records) {
-                if (forgive(record.record.identity)) one_record = false;
-                registry_.put(std::move(record), now);
-            }
+            for (SourcedRecord& record : update.records) registry_.put(std::move(record), now);
             break;
         case SourceUpdate::Kind::gone:
-            forgive(update.identity);
             registry_.gone(update.source, update.identity, now);
             break;
         case SourceUpdate::Kind::tombstone:
-            forgive(update.tombstone.identity);
             registry_.tombstone(update.tombstone);
             break;
         case SourceUpdate::Kind::refused: {
@@ -281,6 +276,9 @@ void Agent::on_source(SourceUpdate update) {
             tell_refusal(update);
             break;
         }
+        case SourceUpdate::Kind::forgiven:
+            source_refusals_.erase(update.source + " " + update.refused_peer);
+            break;
         case SourceUpdate::Kind::own_pods:
             take_assigned_pods(std::move(update.pod_prefixes));
             break;
@@ -301,13 +299,6 @@ void Agent::on_source(SourceUpdate update) {
     }
     merge_dirty_ = true;
     mark_dirty();
-}
-
-// What this identity said wrong before is of no interest any more. True if there was something.
-bool Agent::forgive(const IdentityKey& identity) {
-    if (source_refusals_.empty()) return false;
-    const std::string name = to_string(identity);
-    return std::erase_if(source_refusals_, [&](const auto& item) { return item.second.peer == name; }) > 0;
 }
 
 void Agent::watch_netlink() {

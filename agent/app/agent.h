@@ -80,7 +80,6 @@ private:
     void on_netlink();
     void look_at_everything_later();
     void on_source(SourceUpdate update);
-    bool forgive(const IdentityKey& identity);
     void phase(const char* name, SteadyTime since);
 
     // agent_timers.cpp

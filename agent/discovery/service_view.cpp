@@ -9,6 +9,7 @@ void ServiceView::begin_list() {
     list_updates_.clear();
     list_records_.clear();
     list_own_ = {.known = true, .envelope = std::nullopt};
+    refusals_.begin_list();
 }
 
 void ServiceView::add_listed(const NodeEntry& entry) {
@@ -44,6 +45,7 @@ std::vector<SourceUpdate> ServiceView::end_list(const NodeList& list, OwnSight& 
             refuse(to_string(entry.node), tombstone.error().message(), updates);
     }
     snapshot.records = std::move(list_records_);
+    refusals_.end_list(updates);
     updates.push_back(std::move(snapshot));
     known_ = std::move(listed_);
     own = std::move(list_own_);
@@ -69,12 +71,16 @@ std::vector<SourceUpdate> ServiceView::apply(const WatchEvent& event, OwnSight& 
 void ServiceView::apply_put(const NodeEntry& entry, std::vector<SourceUpdate>& updates) {
     const Known known{entry.envelope.signature, entry.observed_address};
     const auto it = known_.find(entry.node);
-    if (it != known_.end() && it->second == known && context_.guard->knows(entry)) return;
+    if (it != known_.end() && it->second == known && context_.guard->knows(entry)) {
+        refusals_.forgive(to_string(entry.node), updates);
+        return;
+    }
     auto record = judge(entry);
     if (!record) {
         refuse(to_string(entry.node), record.error().message(), updates);
         return;
     }
+    refusals_.forgive(to_string(entry.node), updates);
     known_[entry.node] = known;
     auto put = update(SourceUpdate::Kind::put);
     put.identity = entry.node;
@@ -85,6 +91,7 @@ void ServiceView::apply_put(const NodeEntry& entry, std::vector<SourceUpdate>& u
 void ServiceView::apply_remove(const WatchEvent& event, std::vector<SourceUpdate>& updates) {
     const auto& node = event.entry.node;
     if (event.expired) {
+        refusals_.forgive(to_string(node), updates);
         if (known_.erase(node) == 0) return;
         auto gone = update(SourceUpdate::Kind::gone);
         gone.identity = node;
@@ -96,6 +103,7 @@ void ServiceView::apply_remove(const WatchEvent& event, std::vector<SourceUpdate
         refuse(to_string(node), tombstone.error().message(), updates);
         return;
     }
+    refusals_.forgive(to_string(node), updates);
     known_.erase(node);
     auto news = update(SourceUpdate::Kind::tombstone);
     news.identity = node;
@@ -142,12 +150,13 @@ void ServiceView::see_own(const NodeEntry& entry, OwnSight& own, std::vector<Sou
         refuse(to_string(entry.node), "our own record: " + verified.error().message(), updates);
         return;
     }
+    refusals_.forgive(to_string(entry.node), updates);
     own = {.known = true, .envelope = entry.envelope};
 }
 
 void ServiceView::refuse(const std::string& peer, const std::string& reason,
                          std::vector<SourceUpdate>& updates) {
-    refusals_.tell(update(SourceUpdate::Kind::refused), peer, reason, context_.clock->now(), updates);
+    refusals_.tell(peer, reason, context_.clock->now(), updates);
 }
 
 SourceUpdate ServiceView::update(SourceUpdate::Kind kind) const {

@@ -18,12 +18,12 @@ struct OwnSight {
 class ServiceView {
 public:
     ServiceView(SourceContext context, std::string source)
-        : context_(std::move(context)), source_(std::move(source)) {}
+        : context_(std::move(context)), source_(std::move(source)), refusals_(source_) {}
 
     // A complete list comes in three parts, so that the caller can let others run between entries.
     void begin_list();
     void add_listed(const NodeEntry& entry);
-    // Refused updates of the list's entries, then the snapshot.
+    // What is refused of the list's entries and what no longer is, then the snapshot.
     std::vector<SourceUpdate> end_list(const NodeList& list, OwnSight& own);
 
     std::vector<SourceUpdate> apply(const WatchEvent& event, OwnSight& own);

@@ -20,7 +20,8 @@ struct SourceUpdate {
         put,           // one new or changed record (records[0])
         gone,          // the source no longer names `identity` (expired or dropped): absence only
         tombstone,     // signed withdrawal (tombstone)
-        refused,       // something unacceptable came: `refusal` says what and why
+        refused,       // something unacceptable came of `refused_peer`: `refused_reason`
+        forgiven,      // what was refused of `refused_peer` is no more
         own_sequence,  // our own record was seen with `sequence`: the next one must be above
         own_pods,      // the cluster gave `pod_prefixes` to this node
         api_servers,   // where the cluster's API servers are: `api_servers`

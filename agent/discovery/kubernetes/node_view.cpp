@@ -8,7 +8,10 @@
 namespace wglan {
 
 NodeView::NodeView(SourceContext context, std::string source, std::string own_name)
-    : context_(std::move(context)), source_(std::move(source)), own_name_(std::move(own_name)) {}
+    : context_(std::move(context)),
+      source_(std::move(source)),
+      own_name_(std::move(own_name)),
+      refusals_(source_) {}
 
 void NodeView::begin_list() {
     listed_.clear();
@@ -17,6 +20,7 @@ void NodeView::begin_list() {
     list_records_.clear();
     list_tombstones_.clear();
     list_own_ = {.known = true, .node = std::nullopt};
+    refusals_.begin_list();
 }
 
 void NodeView::add_listed(const KubeNode& node) {
@@ -51,6 +55,7 @@ std::vector<SourceUpdate> NodeView::end_list(OwnNode& own) {
     auto snapshot = update(SourceUpdate::Kind::snapshot);
     snapshot.records = std::move(list_records_);
     snapshot.tombstones = std::move(list_tombstones_);
+    refusals_.end_list(updates);
     updates.push_back(std::move(snapshot));
     known_ = std::move(listed_);
     agentless_ = std::move(listed_agentless_);
@@ -62,19 +67,20 @@ std::vector<SourceUpdate> NodeView::apply(const KubeEvent& event, OwnNode& own) 
     std::vector<SourceUpdate> updates;
     if (event.kind == KubeEvent::Kind::bookmark || event.kind == KubeEvent::Kind::error) return updates;
     const bool gone = event.kind == KubeEvent::Kind::removed;
+    if (!gone && !event.refused.empty()) {
+        refuse(event.node.name, event.refused, updates);
+        return updates;
+    }
     if (event.node.name == own_name_) {
-        if (gone || event.refused.empty())
-            own = {.known = true, .node = gone ? std::nullopt : std::optional(event.node)};
-        else
-            refuse(own_name_, event.refused, updates);
-    } else if (gone) {
+        own = {.known = true, .node = gone ? std::nullopt : std::optional(event.node)};
+    } else if (!gone) {
+        put(event.node, updates);
+        return updates;
+    } else {
         agentless_.erase(event.node.name);
         remove(event.node.name, updates);
-    } else if (!event.refused.empty()) {
-        refuse(event.node.name, event.refused, updates);
-    } else {
-        put(event.node, updates);
     }
+    refusals_.forgive(event.node.name, updates);
     return updates;
 }
 
@@ -82,7 +88,10 @@ std::vector<SourceUpdate> NodeView::apply(const KubeEvent& event, OwnNode& own) 
 void NodeView::put(const KubeNode& node, std::vector<SourceUpdate>& updates) {
     const auto digest = digest_of(node);
     const auto it = known_.find(node.name);
-    if (it != known_.end() && it->second.digest == digest) return;
+    if (it != known_.end() && it->second.digest == digest) {
+        refusals_.forgive(node.name, updates);
+        return;
+    }
     if (is_withdrawal(node.annotations)) {
         withdraw(node, updates);
         return;
@@ -93,12 +102,14 @@ void NodeView::put(const KubeNode& node, std::vector<SourceUpdate>& updates) {
         // Without annotations no agent speaks for it; spoilt ones are no reason to forget what it said.
         if (record.error().kind() == ErrorKind::not_found) {
             agentless_.insert(node.name);
+            refusals_.forgive(node.name, updates);
             remove(node.name, updates);
         } else {
             refuse(node.name, record.error().message(), updates);
         }
         return;
     }
+    refusals_.forgive(node.name, updates);
     const auto identity = record->record.identity;
     if (it != known_.end() && it->second.identity != identity) remove(node.name, updates);
     known_[node.name] = {identity, digest};
@@ -115,6 +126,7 @@ void NodeView::withdraw(const KubeNode& node, std::vector<SourceUpdate>& updates
         refuse(node.name, tombstone.error().message(), updates);
         return;
     }
+    refusals_.forgive(node.name, updates);
     const auto it = known_.find(node.name);
     if (it != known_.end() && it->second.identity == tombstone->identity) known_.erase(it);
     agentless_.insert(node.name);
@@ -187,7 +199,7 @@ NodeView::Digest NodeView::digest_of(const KubeNode& node) {
 
 void NodeView::refuse(const std::string& peer, const std::string& reason,
                       std::vector<SourceUpdate>& updates) {
-    refusals_.tell(update(SourceUpdate::Kind::refused), peer, reason, context_.clock->now(), updates);
+    refusals_.tell(peer, reason, context_.clock->now(), updates);
 }
 
 SourceUpdate NodeView::update(SourceUpdate::Kind kind) const {

@@ -27,7 +27,7 @@ public:
     void begin_list();
     void add_listed(const KubeNode& node);
     void add_refused(const std::string& reason);
-    // Refused updates of the list's Nodes, then the snapshot.
+    // What is refused of the list's Nodes and what no longer is, then the snapshot.
     std::vector<SourceUpdate> end_list(OwnNode& own);
 
     std::vector<SourceUpdate> apply(const KubeEvent& event, OwnNode& own);

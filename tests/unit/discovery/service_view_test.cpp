@@ -11,6 +11,7 @@ namespace {
 using Kind = SourceUpdate::Kind;
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 
 std::vector<Kind> kinds(const std::vector<SourceUpdate>& updates) {
     std::vector<Kind> out;
@@ -188,15 +189,65 @@ TEST_F(ServiceViewTest, RefusalsOfOnePeerAreToldOncePerMinute) {
     EXPECT_EQ(put(forged).size(), 1U);
 }
 
+TEST_F(ServiceViewTest, WhoSaysBetterIsForgiven) {
+    const auto forged = [&](std::uint64_t sequence) {
+        auto entry = two_.entry(keys_, sequence);
+        entry.envelope.signature[0] ^= 1;
+        return entry;
+    };
+    const auto sound = two_.entry(keys_, 4);
+    EXPECT_THAT(kinds(put(forged(4))), ElementsAre(Kind::refused));
+    auto updates = put(sound);
+    ASSERT_THAT(kinds(updates), ElementsAre(Kind::forgiven, Kind::put));
+    EXPECT_EQ(updates[0].refused_peer, to_string(two_.identity));
+    EXPECT_EQ(updates[0].source, "service:test:1");
+    EXPECT_THAT(kinds(put(forged(5))), ElementsAre(Kind::refused));
+    EXPECT_THAT(kinds(put(sound)), ElementsAre(Kind::forgiven)) << "what is known already";
+    EXPECT_THAT(put(sound), IsEmpty());
+    EXPECT_THAT(kinds(put(forged(5))), ElementsAre(Kind::refused));
+    EXPECT_THAT(kinds(remove(sound, true)), ElementsAre(Kind::forgiven, Kind::gone));
+    EXPECT_THAT(kinds(put(forged(6))), ElementsAre(Kind::refused));
+    EXPECT_THAT(kinds(remove(two_.tombstone(keys_, 6))), ElementsAre(Kind::forgiven, Kind::tombstone));
+    // Back and forth for ever fills no log.
+    EXPECT_THAT(put(forged(7)), IsEmpty());
+    clock_.steady += Seconds{61};
+    EXPECT_THAT(kinds(put(forged(7))), ElementsAre(Kind::refused));
+}
+
+TEST_F(ServiceViewTest, AListForgivesWhoIsSoundThroughout) {
+    auto forged = three_.tombstone(keys_, 9);
+    forged.envelope.signature[0] ^= 1;
+    NodeList bad;
+    bad.nodes = {two_.entry(keys_, 1), two_.entry(keys_, 1), three_.entry(keys_, 1)};
+    bad.tombstones = {forged};
+    bad.bad = {"not a JSON object"};
+    EXPECT_THAT(kinds(list(bad)), ElementsAre(Kind::refused, Kind::refused, Kind::refused, Kind::snapshot));
+    EXPECT_THAT(kinds(list(bad)), ElementsAre(Kind::snapshot)) << "told once, and it stands";
+    bad.nodes.erase(bad.nodes.begin());
+    auto updates = list(bad);
+    ASSERT_THAT(kinds(updates), ElementsAre(Kind::forgiven, Kind::snapshot));
+    EXPECT_EQ(updates[0].refused_peer, to_string(two_.identity));
+    EXPECT_THAT(kinds(nodes({three_.entry(keys_, 1)})),
+                ElementsAre(Kind::forgiven, Kind::forgiven, Kind::snapshot));
+}
+
 TEST_F(ServiceViewTest, AFloodOfDifferentNonsenseIsBounded) {
-    std::size_t told = 0;
-    for (std::uint32_t i = 0; i < 2000; ++i) {
-        NodeEntry entry = two_.entry(keys_, 4, kNow - 90000);
-        std::memcpy(entry.node.bytes.data(), &i, sizeof i);
-        told += put(entry).size();
-    }
-    EXPECT_LE(told, 256U);
-    EXPECT_GT(told, 0U);
+    const auto flood = [&] {
+        unsigned stand = 0, told = 0;
+        for (std::uint32_t i = 0; i < 2000; ++i) {
+            NodeEntry entry = two_.entry(keys_, 4, kNow - 90000);
+            std::memcpy(entry.node.bytes.data(), &i, sizeof i);
+            for (const auto& update : put(entry)) {
+                ++told;
+                stand += update.kind == Kind::refused ? 1 : -1;
+            }
+        }
+        return std::pair{stand, told};
+    };
+    EXPECT_EQ(flood(), std::pair(256U, 256U));
+    EXPECT_EQ(flood(), std::pair(0U, 0U)) << "within the minute";
+    clock_.steady += Seconds{61};
+    EXPECT_EQ(flood(), std::pair(0U, 512U)) << "as many are forgiven as come";
 }
 
 TEST_F(ServiceViewTest, AListWithOneBadEntryKeepsTheOthers) {

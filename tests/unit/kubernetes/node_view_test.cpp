@@ -117,6 +117,32 @@ TEST_F(NodeViewTest, SpoiltAnnotationsAreToldAndTheRecordStays) {
     EXPECT_EQ(kinds(list({spoilt})), (std::vector{Kind::refused, Kind::snapshot}));
 }
 
+TEST_F(NodeViewTest, AMendedNodeIsForgiven) {
+    const auto spoilt = [&](std::uint64_t sequence) {
+        auto node = node_of(two, sequence);
+        node.annotations["endpoints"] = "198.51.100.66:51820";
+        return node;
+    };
+    const auto as_it_was = node_of(two, 1);
+    list({as_it_was});
+    EXPECT_EQ(kinds(apply(spoilt(2))), std::vector{Kind::refused});
+    const auto news = apply(as_it_was);
+    ASSERT_EQ(kinds(news), std::vector{Kind::forgiven});
+    EXPECT_EQ(news[0].refused_peer, "node2");
+    EXPECT_EQ(kinds(apply(spoilt(2))), std::vector{Kind::refused});
+    EXPECT_EQ(kinds(apply(node_of(two, 2))), (std::vector{Kind::forgiven, Kind::put}));
+    EXPECT_EQ(kinds(apply(spoilt(3))), std::vector{Kind::refused});
+    auto bare = as_it_was;
+    bare.annotations.clear();
+    EXPECT_EQ(kinds(apply(bare)), (std::vector{Kind::forgiven, Kind::gone}));
+    EXPECT_EQ(kinds(apply(spoilt(3))), std::vector{Kind::refused});
+    EXPECT_EQ(kinds(apply(spoilt(3), KubeEvent::Kind::removed)), std::vector{Kind::forgiven});
+    clock.steady += Seconds{61};
+    EXPECT_EQ(kinds(list({spoilt(3)})), (std::vector{Kind::refused, Kind::snapshot}));
+    EXPECT_EQ(kinds(list({spoilt(3)})), std::vector{Kind::snapshot});
+    EXPECT_EQ(kinds(list({node_of(two, 3)})), (std::vector{Kind::forgiven, Kind::snapshot}));
+}
+
 TEST_F(NodeViewTest, OldCopiedAndRolledBackOnesAreRefused) {
     list({node_of(two, 5)});
     const auto reason = [&](const KubeNode& node) {

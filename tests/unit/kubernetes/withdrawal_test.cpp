@@ -102,8 +102,9 @@ TEST_F(WithdrawalTest, IsToldAtOnceAndAbsenceIsNot) {
     EXPECT_EQ(updates[0].kind, Kind::refused);
     EXPECT_THAT(updates[0].refused_reason, HasSubstr("was withdrawn"));
     updates = apply(node_of(two, 9));
-    ASSERT_EQ(updates.size(), 1U);
-    EXPECT_EQ(updates[0].kind, Kind::put);
+    ASSERT_EQ(updates.size(), 2U);
+    EXPECT_EQ(updates[0].kind, Kind::forgiven);
+    EXPECT_EQ(updates[1].kind, Kind::put);
     EXPECT_EQ(view.agentless(), std::set<std::string>{"node3"});
 }
 
@@ -130,10 +131,11 @@ TEST_F(WithdrawalTest, OldOnesAndOthersAreRefusedAndWhatWasSaidStays) {
     foreign.annotations =
         withdrawal(keys, three.seed.bytes(), {three.identity, 8, kNow}, foreign.name, foreign.uid);
     const auto updates = apply(foreign);
-    ASSERT_EQ(updates.size(), 2U);
-    EXPECT_EQ(updates[0].tombstone.identity, three.identity);
-    EXPECT_EQ(updates[1].kind, Kind::gone);
-    EXPECT_EQ(updates[1].identity, two.identity);
+    ASSERT_EQ(updates.size(), 3U);
+    EXPECT_EQ(updates[0].kind, Kind::forgiven);
+    EXPECT_EQ(updates[1].tombstone.identity, three.identity);
+    EXPECT_EQ(updates[2].kind, Kind::gone);
+    EXPECT_EQ(updates[2].identity, two.identity);
     // Ours is nobody's to withdraw.
     auto ours = bare(three);
     ours.annotations = withdrawal(keys, self.seed.bytes(), {self.identity, 99, kNow}, ours.name, ours.uid);

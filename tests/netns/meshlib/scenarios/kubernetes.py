@@ -67,20 +67,13 @@ def node_annotations_are_kept_and_verified(mesh: Mesh) -> None:
         good = api.annotations("node2")
         forged = {"kind": "Node", "metadata": {"name": "mallory", "annotations": good}}
         api.put({**forged, "spec": {"podCIDRs": ["10.244.66.0/24"]}, "status": {}})
-        eventually(
-            lambda: any(r["peer"] == "mallory" for r in one.wglanctl_json("status")["refused"]),
-            "the copied annotations aren't refused",
-            timeout=5,
-        )
+        refused = lambda name: any(r["peer"] == name for r in one.wglanctl_json("status")["refused"])  # noqa: E731
+        eventually(lambda: refused("mallory"), "the copied annotations aren't refused", timeout=5)
         check(mesh.peer(one, "mallory") is None, "mallory is a peer")
         bent = {**good, "wglan.dev/endpoints": "198.51.100.66:51820"}
         two.agent_kill()
         api.ask("PATCH", "/api/v1/nodes/node2", {"metadata": {"annotations": bent}})
-        eventually(
-            lambda: any(r["peer"] == "node2" for r in one.wglanctl_json("status")["refused"]),
-            "the changed endpoint isn't refused",
-            timeout=5,
-        )
+        eventually(lambda: refused("node2"), "the changed endpoint isn't refused", timeout=5)
         mesh.expect_ping(one, two.addresses.ipv4)
         two.agent_start()
         eventually(
@@ -88,6 +81,10 @@ def node_annotations_are_kept_and_verified(mesh: Mesh) -> None:
             "node2 doesn't put its endpoint back",
             timeout=10,
         )
+        eventually(lambda: not refused("node2"), "what is sound again stays refused", timeout=5)
+        check(refused("mallory"), "the copied annotations are refused no more")
+        api.delete("mallory")
+        eventually(lambda: not refused("mallory"), "a Node that is gone stays refused", timeout=5)
         api.delete("node2")
         mesh.expect_ping(one, two.addresses.ipv4)
         check(mesh.peer_state(one, "node2") == "up", "a peer that is up went with its Node")
