@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // --cleanup: everything of ours goes, and nothing of anybody else.
+#include <algorithm>
 #include <cstdio>
 
 #include <boost/asio/co_spawn.hpp>
@@ -99,6 +100,9 @@ Result<> clean_up(const Config& config, bool withdraw) {
         if (!first) first = result.error();
     };
     if (auto routes = (*netlink)->routes(kRouteProtocol)) {
+        // What keeps clear text in goes first: alone, it would drop what is on its way.
+        std::ranges::stable_partition(
+            *routes, [](const Route& route) { return route.type == RouteType::unreachable; });
         for (const Route& route : *routes) note((*netlink)->remove_route(route));
         if (!routes->empty()) spdlog::info("removed {} routes", routes->size());
     } else {

@@ -110,10 +110,16 @@ private:
         });
     }
 
+    // An unreachable twin goes before its route: left alone for a moment, it would drop what is on its way.
     void remove_routes() {
-        walk(desired_.routes, observed_.routes, [&](const auto* want, const auto* have) {
-            if (!want) plan_.push_back(step::RemoveRoute{have->second});
-        });
+        const auto remove = [&](bool twins) {
+            walk(desired_.routes, observed_.routes, [&](const auto* want, const auto* have) {
+                if (want || (have->second.type == RouteType::unreachable) != twins) return;
+                plan_.push_back(step::RemoveRoute{have->second});
+            });
+        };
+        remove(true);
+        remove(false);
     }
 
     void wireguard_peers() {

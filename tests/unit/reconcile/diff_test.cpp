@@ -124,6 +124,31 @@ TEST_F(DiffTest, TakesAPeerAwayInTheReverseOrder) {
                                         "no more exempt from steering: 192.0.2.3:51820/udp (WireGuard)"));
 }
 
+TEST_F(DiffTest, AnUnreachableTwinComesAfterItsRouteAndGoesBeforeIt) {
+    Route route = want.routes.at({net("10.244.2.0/24"), RouteType::unicast});
+    Route twin = route;
+    twin.type = RouteType::unreachable;
+    twin.metric = kBackupMetric + 1;
+    const Observed without = applied();
+    for (const char* half : {"10.244.2.0/25", "10.244.2.128/25"}) {
+        route.prefix = twin.prefix = net(half);
+        want.routes[{route.prefix, RouteType::unicast}] = route;
+        want.routes[{twin.prefix, RouteType::unreachable}] = twin;
+    }
+    const Observed with = applied();
+    EXPECT_THAT(plan(without), ElementsAre("add route 10.244.2.0/25 dev wglan0 metric 2147483632",
+                                           "add route unreachable 10.244.2.0/25 metric 2147483633",
+                                           "add route 10.244.2.128/25 dev wglan0 metric 2147483632",
+                                           "add route unreachable 10.244.2.128/25 metric 2147483633"));
+    for (const char* half : {"10.244.2.0/25", "10.244.2.128/25"})
+        for (const RouteType type : {RouteType::unicast, RouteType::unreachable})
+            want.routes.erase({net(half), type});
+    EXPECT_THAT(plan(with), ElementsAre("remove route unreachable 10.244.2.0/25 metric 2147483633",
+                                        "remove route unreachable 10.244.2.128/25 metric 2147483633",
+                                        "remove route 10.244.2.0/25 dev wglan0 metric 2147483632",
+                                        "remove route 10.244.2.128/25 dev wglan0 metric 2147483632"));
+}
+
 TEST_F(DiffTest, MovesAPrefixByAddingItToItsNewOwnerAlone) {
     const Observed seen = applied();
     const Prefix moving = net("10.244.3.0/24");
