@@ -81,4 +81,11 @@ struct Route {
     bool operator==(const Route&) const = default;
 };
 
+// A packet that another host sent, as a device of this one takes it in.
+struct ArrivingPacket {
+    IpAddress source, destination;  // of one family
+    int ifindex = 0;
+    std::uint32_t mark = 0;
+};
+
 }  // namespace wglan

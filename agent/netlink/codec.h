@@ -67,6 +67,7 @@ Request probe_neighbour_request(int ifindex, const IpAddress& address);
 // The kernel filters by table and protocol (0 = all) where it checks requests strictly.
 Request routes_request(Family family, std::uint32_t table, std::uint8_t protocol);
 Request route_to_request(const IpAddress& destination, std::uint32_t mark);
+Request route_of_request(const ArrivingPacket& packet);
 enum class AddMode { exclusive, replace };
 Request add_route_request(const Route& route, AddMode mode);
 Request remove_route_request(const Route& route);

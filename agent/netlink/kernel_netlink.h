@@ -23,6 +23,7 @@ public:
     Result<std::vector<ForwardingEntry>> forwarding_entries(int ifindex) override;
     Result<> probe_neighbour(int ifindex, const IpAddress& address) override;
     Result<Route> route_to(const IpAddress& destination, std::uint32_t mark) override;
+    Result<Route> route_of(const ArrivingPacket& packet) override;
 
     Result<> create_wireguard(const std::string& name) override;
     Result<> remove_link(const std::string& name) override;
@@ -51,6 +52,7 @@ private:
     Result<std::vector<RouteMessage>> table(Family family, std::uint32_t table, std::uint8_t protocol,
                                             Which which = Which::all);
     Result<std::vector<Route>> main_table(std::uint8_t protocol, Which which);
+    Result<Route> look_up(Request request, const IpAddress& destination);
     // Those of the same prefix and metric.
     Result<std::vector<Route>> competitors(const Route& route);
 

@@ -36,6 +36,8 @@ public:
     virtual Result<> probe_neighbour(int ifindex, const IpAddress& address) = 0;
     // The kernel's answer to "which way to this address" (RTM_GETROUTE), marked with fwmark.
     virtual Result<Route> route_to(const IpAddress& destination, std::uint32_t mark = 0) = 0;
+    // The way on of a packet that comes in. Its source is judged, too: what rp_filter refuses is an error.
+    virtual Result<Route> route_of(const ArrivingPacket& packet) = 0;
 
     virtual Result<> create_wireguard(const std::string& name) = 0;  // with kInterfaceAlias
     virtual Result<> remove_link(const std::string& name) = 0;       // idempotent

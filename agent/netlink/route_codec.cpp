@@ -146,6 +146,15 @@ Request route_request(std::uint16_t type, unsigned flags, const Route& route) {
     return request;
 }
 
+rtmsg look_up_of(const IpAddress& destination) {
+    rtmsg info{};
+    info.rtm_family = destination.is_v4() ? AF_INET : AF_INET6;
+    info.rtm_dst_len = destination.bit_length();
+    // IPv6 always says the table, and refuses the question for it.
+    if (destination.is_v4()) info.rtm_flags = RTM_F_LOOKUP_TABLE;
+    return info;
+}
+
 }  // namespace
 
 bool is_default_route(Bytes message) {
@@ -193,15 +202,22 @@ Request routes_request(Family family, std::uint32_t table, std::uint8_t protocol
 }
 
 Request route_to_request(const IpAddress& destination, std::uint32_t mark) {
-    rtmsg info{};
-    info.rtm_family = destination.is_v4() ? AF_INET : AF_INET6;
-    info.rtm_dst_len = destination.bit_length();
-    // IPv6 always says the table, and refuses the question for it.
-    if (destination.is_v4()) info.rtm_flags = RTM_F_LOOKUP_TABLE;
     Request request(RTM_GETROUTE, 0);
-    request.header(info);
+    request.header(look_up_of(destination));
     request.address(RTA_DST, destination);
     if (mark != 0) request.u32(RTA_MARK, mark);
+    return request;
+}
+
+Request route_of_request(const ArrivingPacket& packet) {
+    rtmsg info = look_up_of(packet.destination);
+    info.rtm_src_len = packet.source.bit_length();
+    Request request(RTM_GETROUTE, 0);
+    request.header(info);
+    request.address(RTA_DST, packet.destination);
+    request.address(RTA_SRC, packet.source);
+    request.u32(RTA_IIF, static_cast<std::uint32_t>(packet.ifindex));
+    if (packet.mark != 0) request.u32(RTA_MARK, packet.mark);
     return request;
 }
 

@@ -71,8 +71,15 @@ Result<std::vector<Route>> KernelNetlink::main_table(std::uint8_t protocol, Whic
 }
 
 Result<Route> KernelNetlink::route_to(const IpAddress& destination, std::uint32_t mark) {
+    return look_up(route_to_request(destination, mark), destination);
+}
+
+Result<Route> KernelNetlink::route_of(const ArrivingPacket& packet) {
+    return look_up(route_of_request(packet), packet.destination);
+}
+
+Result<Route> KernelNetlink::look_up(Request request, const IpAddress& destination) {
     std::optional<Route> found;
-    Request request = route_to_request(destination, mark);
     auto done = socket_.request(request, [&](Bytes message) -> Result<> {
         auto parsed = parse_route(message);
         if (!parsed) return tl::unexpected(parsed.error());

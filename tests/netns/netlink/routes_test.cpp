@@ -267,6 +267,32 @@ TEST_F(NetlinkRoutes, FindsTheWayToAnAddress) {
     }
 }
 
+TEST_F(NetlinkRoutes, FindsTheWayOfWhatComesIn) {
+    run("ip link add pod type veth peer name inner && ip link set pod up && ip link set inner up");
+    run("ip addr add 10.9.0.1/24 dev pod && ip -6 addr add fd09::1/64 dev pod nodad");
+    add(unicast("10.1.0.0/24"));
+    add(unicast("fd01::/64"));
+    const auto pod = netlink_->link("pod");
+    ASSERT_TRUE(pod) << pod.error().message();
+    ASSERT_TRUE(netlink_->set_forwarding(pod->ifindex, Family::v4, true));
+    const auto way = [&](const char* from, const char* to) {
+        return netlink_->route_of({*IpAddress::parse(from), *IpAddress::parse(to), pod->ifindex, 0});
+    };
+    for (const auto& [from, to] : {std::pair{"10.9.0.7", "10.1.0.7"}, {"fd09::7", "fd01::7"}}) {
+        const auto found = way(from, to);
+        ASSERT_TRUE(found) << found.error().message();
+        EXPECT_EQ(found->ifindex, ifindex_) << to;
+        EXPECT_EQ(found->type, RouteType::unicast);
+    }
+    const auto here = way("10.9.0.7", "10.9.0.1");
+    ASSERT_TRUE(here) << here.error().message();
+    EXPECT_EQ(here->type, RouteType::local);
+    EXPECT_EQ(way("10.9.0.7", "10.3.0.7").error().kind(), ErrorKind::not_found);
+    EXPECT_EQ(way("fd09::7", "fd99::1").error().kind(), ErrorKind::not_found);
+    ASSERT_TRUE(netlink_->set_rp_filter(pod->ifindex, 1));
+    EXPECT_FALSE(way("10.1.0.9", "10.1.0.7")) << "a source that is elsewhere";
+}
+
 TEST_F(NetlinkRoutes, SaysWhyTheKernelRefuses) {
     Route route = unicast("10.1.0.0/24");
     route.preferred_source = *IpAddress::parse("198.51.100.1");
