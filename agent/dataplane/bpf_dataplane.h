@@ -52,6 +52,7 @@ public:
     Result<> set_own_pods(const std::set<Prefix>& own) override;
     Result<> detach(int ifindex) override;
     Result<ReplayVerdict> replay(const ReplayPacket& packet) override;
+    Result<PodReplayVerdict> replay_from_pod(const ReplayPacket& packet, const PodDevice& device) override;
     Result<DataplaneCounters> counters() override;
     Result<RouteHits> route_hits() override;
     Result<PeerCounters> peer_counters(PeerId id) override;
@@ -91,6 +92,7 @@ private:
     std::optional<SteeringMaps> maps_;
     std::optional<Attacher> attacher_;
     std::unique_ptr<Replay> replay_;
+    std::unique_ptr<PodReplay> pod_replay_;
     std::optional<GuardObject> guard_object_;
     std::optional<GuardAttacher> guard_attacher_;
     GuardSettings guard_settings_;

@@ -108,6 +108,9 @@ public:
     // The program's own answer for such a packet at an uplink's egress; it leaves no trace. The first
     // call loads a second instance.
     virtual Result<ReplayVerdict> replay(const ReplayPacket& packet) = 0;
+    // The same for a packet that a pod sends, at a device of PodSteering::devices that runs the program.
+    // `unsupported` unless load_direct() was called.
+    virtual Result<PodReplayVerdict> replay_from_pod(const ReplayPacket& packet, const PodDevice& device) = 0;
     // podDatapath: direct. Loads its programs; idempotent. `unsupported` says what the kernel lacks.
     virtual Result<> load_direct() = 0;
     // Each with its program, then its entry; a bridge only if all ports given with it have theirs. Returns

@@ -92,6 +92,18 @@ Result<> BpfDataplane::remove_pods(const std::vector<int>& ifindexes) {
     return {};
 }
 
+Result<PodReplayVerdict> BpfDataplane::replay_from_pod(const ReplayPacket& packet, const PodDevice& device) {
+    const auto open = tables();
+    if (!open) return Failure(open.error());
+    if (!direct_) return fail(ErrorKind::unsupported, "podDatapath: direct isn't in force");
+    if (!pod_replay_) {
+        auto loaded = PodReplay::load(**open, direct_->tables());
+        if (!loaded) return fail_with(loaded, "load the program at pods' devices for a test");
+        pod_replay_ = std::move(*loaded);
+    }
+    return pod_replay_->ingress(packet, device);
+}
+
 Result<> BpfDataplane::set_own_pods(const std::set<Prefix>& own) {
     if (own.empty() && !direct_) return {};
     if (auto loaded = load_direct(); !loaded) return loaded;

@@ -9,13 +9,17 @@
 #include <vector>
 
 #include "agent/base/result.h"
+#include "agent/dataplane/direct.h"
 #include "agent/dataplane/object.h"
 #include "agent/dataplane/replay_packet.h"
+#include "agent/model/pods.h"
 
 namespace wglan {
 
+inline constexpr MacAddress kReplayMac = {2, 0, 0, 0, 0, 2};
+
 // Ethernet, IP with the right checksum, and as much of the transport as the program reads. Pure.
-std::vector<std::uint8_t> replay_frame(const ReplayPacket& packet);
+std::vector<std::uint8_t> replay_frame(const ReplayPacket& packet, const MacAddress& to = kReplayMac);
 
 class Replay {
 public:
@@ -30,6 +34,24 @@ private:
         void operator()(wglan_steer* skeleton) const noexcept;
     };
     std::unique_ptr<wglan_steer, Destroy> skeleton_;
+};
+
+// The same for wglan_pod_in, which podDatapath: direct has.
+class PodReplay {
+public:
+    static Result<std::unique_ptr<PodReplay>> load(const Tables& tables, const DirectTables& direct);
+    ~PodReplay();
+    // `device`: where it comes in; one that runs the program.
+    Result<PodReplayVerdict> ingress(const ReplayPacket& packet, const PodDevice& device) const;
+
+private:
+    PodReplay() = default;
+    struct Destroy {
+        void operator()(wglan_direct* skeleton) const noexcept;
+    };
+    Result<std::uint64_t> known() const;
+    std::unique_ptr<wglan_direct, Destroy> skeleton_;
+    PerCpuTable<__u32, wglan_direct_stats> stats_;  // its own
 };
 
 }  // namespace wglan

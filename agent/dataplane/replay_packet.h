@@ -8,7 +8,7 @@
 
 namespace wglan {
 
-// A packet as it would leave an uplink.
+// A packet as it would leave an uplink, or come from a pod.
 struct ReplayPacket {
     IpAddress source, destination;  // of one family
     std::uint8_t protocol = 0;
@@ -17,5 +17,11 @@ struct ReplayPacket {
 };
 
 enum class ReplayVerdict { pass, steer, drop };
+
+// What pods' devices let in. `pass` is to the host's stack.
+struct PodReplayVerdict {
+    ReplayVerdict verdict = ReplayVerdict::pass;
+    bool known = false;  // it passes since conntrack knows the flow
+};
 
 }  // namespace wglan

@@ -143,6 +143,43 @@ TEST_P(DirectDataplaneTest, CleanUpLeavesNothing) {
     EXPECT_FALSE(sends());
 }
 
+TEST_P(DirectDataplaneTest, ReplaysADecisionWithoutATrace) {
+    auto plane = loaded();
+    const auto ask = [&](const char* source, const char* destination, std::uint8_t protocol = 6) {
+        return plane->replay_from_pod({IpAddress::parse(source).value(),
+                                       IpAddress::parse(destination).value(), protocol, 40000, 443, 0},
+                                      pod());
+    };
+    EXPECT_EQ(ask("10.2.0.5", "10.1.2.3").error().kind(), ErrorKind::unsupported);
+    go_direct(*plane);
+    const auto said = [&](const char* source, const char* destination, std::uint8_t protocol = 6) {
+        const auto answer = ask(source, destination, protocol);
+        EXPECT_TRUE(answer) << (answer ? "" : answer.error().message());
+        EXPECT_FALSE(answer && answer->known);
+        return answer ? answer->verdict : ReplayVerdict::pass;
+    };
+    EXPECT_EQ(said("10.2.0.5", "10.1.2.3"), ReplayVerdict::steer);
+    EXPECT_EQ(said("10.2.0.5", "10.1.2.3", 1), ReplayVerdict::steer);
+    EXPECT_EQ(said("10.2.0.5", "10.1.2.3", 47), ReplayVerdict::pass);
+    EXPECT_EQ(said("10.3.0.5", "10.1.2.3"), ReplayVerdict::pass);
+    EXPECT_EQ(said("10.2.0.5", "10.9.2.3"), ReplayVerdict::pass);
+    ASSERT_EQ(text_of(plane->put_peers({peer(PeerState::down)})), "");
+    EXPECT_EQ(said("10.2.0.5", "10.1.2.3"), ReplayVerdict::drop);
+    ASSERT_EQ(text_of(plane->put_peers({peer()})), "");
+    ASSERT_TRUE(plane->set_own_pods({}));
+    EXPECT_EQ(said("10.2.0.5", "10.1.2.3"), ReplayVerdict::pass);
+    ASSERT_TRUE(plane->set_own_pods({prefix("10.2.0.0/16")}));
+    ASSERT_TRUE(plane->remove_pods({pod_}));
+    EXPECT_EQ(said("10.2.0.5", "10.1.2.3"), ReplayVerdict::pass) << "the device is none of pods";
+    const auto counters = plane->counters();
+    ASSERT_TRUE(counters);
+    EXPECT_EQ(counters->direct_sent + counters->direct_known + counters->steered4, 0U);
+    for (const auto& [reason, count] : counters->dropped) EXPECT_EQ(count, 0U) << reason;
+    const auto hits = plane->route_hits();
+    ASSERT_TRUE(hits);
+    for (const auto& [route, count] : *hits) EXPECT_EQ(count, 0U) << route.to_string();
+}
+
 INSTANTIATE_TEST_SUITE_P(Kind, DirectDataplaneTest, ::testing::Bool(), kind_name);
 
 }  // namespace
