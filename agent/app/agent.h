@@ -174,10 +174,14 @@ private:
     std::vector<PeerView> peer_views() const;
     std::map<Prefix, std::string> routes_in_force();
     SteeringView steering_view();
+    std::vector<std::string> warnings() const;
+
+    // agent_explain.cpp
+    int look_at_pod_side(const ExplainRequest& request, const PodSteering& pods,
+                         const std::vector<Link>& links, ExplainState& state);
     Result<ExplainState> explain_state(const ExplainRequest& request);
     void name_path(const ExplainState& state, Explanation& answer) const;
     void confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer);
-    std::vector<std::string> warnings() const;
 
     // agent_monitor.cpp
     std::optional<PacketMonitor::Peer> find_peer(PeerId id) const;

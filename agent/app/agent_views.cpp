@@ -6,7 +6,6 @@
 
 #include "agent/app/agent.h"
 #include "agent/app/version.h"
-#include "agent/control/explain.h"
 
 namespace wglan {
 namespace {
@@ -207,122 +206,6 @@ RoutesView Agent::routes() {
     }
     view.refused = merged_.refused;
     return view;
-}
-
-namespace {
-
-// The kernel answers with a route to the address alone, and IPv4's doesn't say whose it is.
-void name_route(const std::vector<Route>& table, Route& answer) {
-    const Route* found = nullptr;
-    for (const Route& route : table) {
-        const bool same_way = route.type == answer.type && route.ifindex == answer.ifindex &&
-                              route.gateway == answer.gateway && route.table == answer.table;
-        if (!same_way || !route.prefix.contains(answer.prefix.address())) continue;
-        const bool better = found == nullptr || route.prefix.length() > found->prefix.length() ||
-                            (route.prefix.length() == found->prefix.length() && route.metric < found->metric);
-        if (better) found = &route;
-    }
-    if (found == nullptr) return;
-    answer.prefix = found->prefix;
-    answer.protocol = found->protocol;
-}
-
-}  // namespace
-
-Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
-    if (!dataplane_) return fail(ErrorKind::unsupported, "the agent is starting; ask again in a moment");
-    auto dumped = dataplane_->state();
-    if (!dumped) return fail_with(dumped, "read the BPF maps");
-    ExplainState state;
-    state.routes = std::move(dumped->routes);
-    state.peers = std::move(dumped->peers);
-    state.endpoints = std::move(dumped->endpoints);
-    state.api_servers = api_in_force_;
-    state.config = dumped->config;
-    state.attachments = std::move(dumped->attachments);
-    state.interface = config_.interface.name;
-    for (const auto& [prefix, cni] : cni_.watch().states())
-        (cni.left ? state.left_to_cni : state.taken_from_cni).emplace(prefix, cni.reason);
-    auto addresses = netlink_->addresses();
-    if (!addresses) return fail_with(addresses, "list addresses");
-    for (const InterfaceAddress& address : *addresses) state.local_addresses.push_back(address.address);
-    auto route = netlink_->route_to(request.destination, request.mark);
-    if (!route) return state;  // no route: that is an answer too
-    state.kernel_route = *route;
-    if (const auto table = netlink_->routes()) name_route(*table, *state.kernel_route);
-    auto links = netlink_->links();
-    if (!links) return fail_with(links, "list links");
-    for (const Link& link : *links)
-        if (link.ifindex == route->ifindex) state.kernel_device = link.name;
-    return state;
-}
-
-namespace {
-
-constexpr std::uint8_t kNoProtocol = 253;  // RFC 3692: for experiments, so that no port or type is judged
-constexpr std::uint16_t kSomePort = 40000;
-
-IpAddress source_for(const IpAddress& destination, const ExplainState& state) {
-    if (state.kernel_route && state.kernel_route->preferred_source)
-        return *state.kernel_route->preferred_source;
-    for (const IpAddress& address : state.local_addresses)
-        if (address.family() == destination.family() && !address.is_loopback()) return address;
-    return destination;
-}
-
-}  // namespace
-
-Result<Explanation> Agent::explain(const ExplainRequest& request) {
-    auto state = explain_state(request);
-    if (!state) return Failure(state.error());
-    Explanation answer = wglan::explain(request, *state);
-    name_path(*state, answer);
-    if (answer.at_uplink) confirm(request, *state, answer);
-    return answer;
-}
-
-// How the peer is reached, in front of what is decided.
-void Agent::name_path(const ExplainState& state, Explanation& answer) const {
-    const auto peer = std::find_if(state.peers.begin(), state.peers.end(),
-                                   [&](const auto& item) { return item.second.name == answer.peer; });
-    if (answer.peer.empty() || peer == state.peers.end() || answer.steps.empty()) return;
-    const auto status = manager_.status(peer->second.key);
-    if (!status) return;
-    std::string text = status->endpoint
-                           ? answer.peer + " is reached at " + status->endpoint->to_string() + ", direct"
-                           : answer.peer + " has no endpoint";
-    text += "; " + std::string(to_string(status->state));
-    if (!status->reason.empty()) text += ": " + status->reason;
-    answer.steps.insert(std::prev(answer.steps.end()), {"path", std::nullopt, std::move(text)});
-}
-
-// The tables say why; the program that reads them says what.
-void Agent::confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer) {
-    ReplayPacket packet;
-    packet.destination = request.destination;
-    packet.source = request.source.value_or(source_for(request.destination, state));
-    packet.protocol = request.protocol.value_or(kNoProtocol);
-    packet.source_port = request.source_port.value_or(kSomePort);
-    packet.destination_port = request.destination_port.value_or(0);
-    packet.mark = request.mark;
-    const auto said = dataplane_->replay(packet);
-    if (!said) {
-        const auto before_last = answer.steps.empty() ? answer.steps.end() : std::prev(answer.steps.end());
-        answer.steps.insert(before_last,
-                            {"program", std::nullopt, "not replayed: " + said.error().message()});
-        return;
-    }
-    const Verdict verdict = *said == ReplayVerdict::steer  ? Verdict::steer
-                            : *said == ReplayVerdict::drop ? Verdict::drop
-                                                           : Verdict::pass;
-    const bool agrees = verdict == answer.verdict;
-    answer.steps.push_back({"program", verdict,
-                            "the loaded program, run on such a packet, says " +
-                                std::string(to_string(verdict)) + (agrees ? "" : ", other than the tables")});
-    if (agrees) return;
-    answer.verdict = verdict;
-    answer.via = verdict == Verdict::steer ? state.interface : verdict == Verdict::pass ? state.kernel_device : "";
-    answer.reason = "the loaded program decides otherwise than the tables say";
 }
 
 Result<RecordView> Agent::record() {

@@ -7,13 +7,18 @@
 
 #include <fmt/format.h>
 
+#include "agent/control/explain_pod.h"
+#include "agent/control/explain_tables.h"
+
 namespace wglan {
 namespace {
 
 // One walk along the packet's way. Each step_ returns true when the verdict is found.
 class Walk {
 public:
-    Walk(const ExplainRequest& request, const ExplainState& state) : request_(request), state_(state) {}
+    // `before`: what was said of it before it came to routing.
+    Walk(const ExplainRequest& request, const ExplainState& state, Explanation before)
+        : request_(request), state_(state), out_(std::move(before)) {}
 
     Explanation run() {
         bool decided = step_own_address() || step_link_scope() || step_route() || step_hook() ||
@@ -48,21 +53,8 @@ private:
                       "delivered on this host");
     }
 
-    const char* link_scope() const {
-        const auto& to = request_.destination;
-        if (to.is_multicast()) return "multicast";
-        if (to.is_broadcast()) return "broadcast";
-        if (to.is_link_local()) return "link-local";
-        // 0.0.0.0/8 and 240.0.0.0/4; ::/96.
-        auto bytes = to.bytes();
-        bool reserved =
-            to.is_v4() ? bytes[0] == 0 || bytes[0] >= 224
-                       : std::all_of(bytes.begin(), bytes.begin() + 12, [](auto byte) { return byte == 0; });
-        return reserved ? "reserved" : nullptr;
-    }
-
     bool step_link_scope() {
-        const char* kind = link_scope();
+        const char* kind = link_scope_of(request_.destination);
         if (kind == nullptr) return go_on("kind", "unicast of more than link scope");
         return decide(Verdict::pass, "kind", fmt::format("a {} address is never steered", kind),
                       fmt::format("{} is never steered", kind));
@@ -98,11 +90,16 @@ private:
         find_prefix();
         if (route_ != nullptr && route_->action == SteerAction::steer)
             return decide(Verdict::drop, "route",
-                          fmt::format("the kernel has no usable route for {}: the packet reaches no device",
-                                      route_->prefix.to_string()),
+                          fmt::format("the kernel has no usable route for {}: the packet reaches no device{}",
+                                      route_->prefix.to_string(), refusal()),
                           "no route");
-        return decide(Verdict::pass, "route", "the kernel has no route, and no peer has this address",
+        return decide(Verdict::pass, "route",
+                      "the kernel has no route, and no peer has this address" + refusal(),
                       "not steered; the kernel itself has no route to it");
+    }
+
+    std::string refusal() const {
+        return state_.route_refused.empty() ? "" : " (" + state_.route_refused + ")";
     }
 
     // Routing itself chose the tunnel; no uplink is passed. WireGuard picks the peer by its allowed
@@ -333,15 +330,8 @@ private:
     }
 
     void find_prefix() {
-        for (int length = request_.destination.bit_length(); length >= 0; --length) {
-            auto prefix = Prefix::make(request_.destination, static_cast<unsigned>(length));
-            auto found = state_.routes.find(*prefix);
-            if (found == state_.routes.end()) continue;
-            route_ = &found->second;
-            auto peer = state_.peers.find(route_->peer);
-            if (peer != state_.peers.end()) peer_ = &peer->second;
-            return;
-        }
+        route_ = longest_match(state_, request_.destination);
+        if (route_ != nullptr) peer_ = peer_of(state_, *route_);
     }
 
     void name_peer() {
@@ -349,7 +339,7 @@ private:
         out_.peer_state = peer_->state;
     }
 
-    bool reachable() const { return peer_->state == PeerState::up || peer_->state == PeerState::degraded; }
+    bool reachable() const { return is_reachable(*peer_); }
 
     static std::string protocol_name(std::uint8_t protocol) {
         if (protocol == IPPROTO_TCP) return "tcp";
@@ -381,7 +371,9 @@ std::string_view to_string(Verdict verdict) {
 }
 
 Explanation explain(const ExplainRequest& request, const ExplainState& state) {
-    return Walk(request, state).run();
+    Explanation answer;
+    if (explain_from_pod(request, state, answer)) return answer;
+    return Walk(request, state, std::move(answer)).run();
 }
 
 }  // namespace wglan

@@ -39,6 +39,7 @@ struct Explanation {
     std::optional<PeerState> peer_state;
     std::string reason;      // with drop and pass: one phrase
     bool at_uplink = false;  // it was the program at an uplink's egress that decided
+    bool direct = false;     // steered from a pod past the host's stack
 };
 
 }  // namespace wglan

@@ -227,6 +227,7 @@ Json to_json(const ExplainRequest& request, const Explanation& explanation) {
             {"via", explanation.via},
             {"peer", explanation.peer},
             {"peerState", explanation.peer_state ? to_string(*explanation.peer_state) : ""},
+            {"direct", explanation.direct},
             {"reason", explanation.reason}};
 }
 

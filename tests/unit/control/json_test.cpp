@@ -87,6 +87,7 @@ TEST(ExplanationJson, SaysContinueForStepsThatDecideNothing) {
     EXPECT_EQ(json["via"], "wglan0");
     EXPECT_EQ(json["peer"], "node2");
     EXPECT_EQ(json["peerState"], "up");
+    EXPECT_EQ(json["direct"], false);
     EXPECT_EQ(json["steps"].front()["result"], "continue");
     EXPECT_EQ(json["steps"].back(),
               Json::parse(R"({"step":"redirect","result":"steer","detail":"into wglan0 for node2"})"));

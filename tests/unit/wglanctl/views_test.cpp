@@ -249,6 +249,32 @@ TEST(ExplanationView, VerdictsSayWhy) {
               "verdict: drop: node2 is down, peers.whenDown: drop\n");
 }
 
+TEST(ExplanationView, TellsOfPodsPastTheStack) {
+    test::FakeControl fake;
+    fake.explain_state.routes.begin()->second.pods = true;
+    PodSide& side = fake.explain_state.pod_side.emplace();
+    side.own = {Prefix::parse("10.244.1.0/24").value()};
+    side.device = "veth1";
+    side.entry = PodDevice{7, "", PodDevice::Kind::peer, {}};
+    side.said = PodProgramSaid{Verdict::steer, false};
+    ExplainRequest request;
+    request.destination = test::address("10.244.2.7");
+    request.source = test::address("10.244.1.5");
+    EXPECT_EQ(
+        render_explanation(to_json(request, *fake.explain(request)), {}),
+        R"( 1. pod device   10.244.1.5 is behind veth1: wglan_pod_in judges what it sends before the host's stack
+ 2. pod prefix   longest match is 10.244.2.0/24, pods of node2
+ 3. pod source   the source is in 10.244.1.0/24, pods of this node
+ 4. pod packet   taken for TCP, UDP or an echo; all else goes to the host's stack
+ 5. pod flow     not judged without protocol and both ports: a flow that conntrack knows goes to the host's stack
+ 6. pod peer     node2 is up
+ 7. pod mtu      packets up to 1420 bytes go on; larger ones are answered with packet-too-big
+ 8. direct       past the host's stack into wglan0 for node2
+ 9. pod program  the loaded program, run on such a packet from veth1, says steer
+verdict: steer via wglan0 to node2 (up), past the host's stack
+)");
+}
+
 TEST(ExplanationView, WrapsOnNarrowTerminals) {
     EXPECT_EQ(explained("192.0.2.1", {false, 45}),
               " 1. own address  the destination is an\n"

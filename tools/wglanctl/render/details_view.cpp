@@ -22,6 +22,7 @@ std::string verdict_line(const Json& explanation) {
     std::string peer = text_at(explanation, {"peer"});
     if (verdict == "steer" && !peer.empty())
         out += fmt::format(" to {} ({})", peer, text_at(explanation, {"peerState"}));
+    if (at(explanation, {"direct"}) == true) out += ", past the host's stack";
     std::string reason = text_at(explanation, {"reason"});
     if (!reason.empty()) out += ": " + reason;
     return out;

@@ -14,7 +14,7 @@ from ..cni_cilium import Cilium
 from ..cni_tunnel import Calico, Flannel
 from ..scenario import Mesh, Patch, check, eventually, scenario
 from ..stream import Stream
-from .direct import _start as start_agents
+from .direct import start_agents
 
 _CNI_DOWN: Patch = [{"op": "add", "path": "/steering/pods", "value": "cniDown"}]
 _OVERRIDE: Patch = [{"op": "add", "path": "/steering/routes", "value": "override"}]

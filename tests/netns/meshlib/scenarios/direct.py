@@ -27,11 +27,11 @@ from ..kube import (
 from ..scenario import Mesh, Patch, Skipped, check, eventually, scenario
 from .carry import tcp_transfer
 
-_DIRECT: Patch = [{"op": "add", "path": "/steering/podDatapath", "value": "direct"}]
+DIRECT: Patch = [{"op": "add", "path": "/steering/podDatapath", "value": "direct"}]
 _HOST: Patch = [{"op": "add", "path": "/steering/podDatapath", "value": "host"}]
 
 
-def _start(mesh: Mesh) -> None:
+def start_agents(mesh: Mesh) -> None:
     """The agents; skips where the kernel can't do it, which they say."""
     try:
         mesh.lab.start_agents()
@@ -56,9 +56,9 @@ def _reload(mesh: Mesh, node: Node, patch: Patch) -> None:
     eventually(settled, f"{node.name} doesn't go {mode}", timeout=10)
 
 
-def _pods(mesh: Mesh, *names: str) -> list[Pod]:
+def start_pods(mesh: Mesh, *names: str) -> list[Pod]:
     """Agents in direct mode, and pods on every node, node by node."""
-    _start(mesh)
+    start_agents(mesh)
     pods = [node.pod(name) for node in mesh.nodes for name in names]
     for node in mesh.nodes:
         wait_direct(node, *(pod.device for pod in pods if pod.node == node.name))
@@ -75,11 +75,11 @@ def _no_invalid(mesh: Mesh) -> None:
         check(invalid_dropped(node) == 0, f"{node.name} dropped {invalid_dropped(node)} INVALID packets")
 
 
-@scenario(start=False, patch=_DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True)
 def direct_pods(mesh: Mesh) -> None:
     """Pod to pod goes past both stacks, in both families, unseen by conntrack, whole and encrypted."""
     one, two = mesh.nodes
-    a, b = _pods(mesh, "a")
+    a, b = start_pods(mesh, "a")
     _rules(mesh, [])
     with mesh.capture() as capture, Server(mesh, b, "tcp", 8080), Server(mesh, b, "udp", 8080):
         for address, source in ((b.ipv4, a.ipv4), (b.ipv6, a.ipv6)):
@@ -99,11 +99,11 @@ def direct_pods(mesh: Mesh) -> None:
     _no_invalid(mesh)
 
 
-@scenario(start=False, patch=_DIRECT)
+@scenario(start=False, patch=DIRECT)
 def direct_hops(mesh: Mesh) -> None:
     """TTL falls by one a node, traceroute shows each, and captures in a pod are readable."""
     one, two = mesh.nodes
-    a, b = _pods(mesh, "a")
+    a, b = start_pods(mesh, "a")
     _rules(mesh, [])
     mesh.expect_ping(a, b.ipv4)
     for address, nodes in (
@@ -135,11 +135,11 @@ def direct_hops(mesh: Mesh) -> None:
     _no_invalid(mesh)
 
 
-@scenario(start=False, patch=_DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True)
 def direct_errors(mesh: Mesh) -> None:
     """Fragments and packets too big go by the stack; ICMP errors find their way, translated or not."""
     one, two = mesh.nodes
-    a, b = _pods(mesh, "a")
+    a, b = start_pods(mesh, "a")
     service4 = Service(8080, b.ipv4, 9, address="10.96.0.10")
     service6 = Service(8080, b.ipv6, 9, address="fd00:96::10")
     _rules(mesh, [service4, service6])
@@ -186,11 +186,11 @@ except ConnectionRefusedError:
     _no_invalid(mesh)
 
 
-@scenario(start=False, patch=_DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True)
 def direct_services(mesh: Mesh) -> None:
     """Cluster addresses, node ports, hairpin, masquerade, hosts and local pods, where INVALID is dropped."""
     one, two = mesh.nodes
-    a, c, b, _ = _pods(mesh, "a", "c")
+    a, c, b, _ = start_pods(mesh, "a", "c")
     one.run("ip", "addr", "add", "203.0.113.53/32", "dev", "lo")  # somebody's anycast service
     for node in mesh.nodes:  # as a default route would
         node.run("ip", "route", "add", "10.96.0.0/16", "dev", "eth0")
@@ -250,7 +250,7 @@ def direct_on_one_side(mesh: Mesh) -> None:
     """Each node chooses for itself: the other end by the stack works as well."""
     one, two = mesh.nodes
     a, b = one.pod("a"), two.pod("a")
-    _reload(mesh, one, _DIRECT)
+    _reload(mesh, one, DIRECT)
     wait_direct(one, a.device)
     services = [
         Service(80, b.ipv4, 8080, address="10.96.0.10"),
@@ -325,7 +325,7 @@ def direct_switched(mesh: Mesh) -> None:
         with mesh.stream(a, b, b.ipv4) as forth, mesh.stream(b, a, a.ipv6) as back:
             for turn in range(2):
                 for node in mesh.nodes:
-                    _reload(mesh, node, _DIRECT)
+                    _reload(mesh, node, DIRECT)
                 for node, pod in ((one, a), (two, b)):
                     wait_direct(node, pod.device)
                 _all_work(held, f"host to direct, turn {turn}")
@@ -350,11 +350,11 @@ def _all_work(held: dict[str, _Held], when: str) -> None:
         check(connection.works(), f"{when}: the connection {name} is dead")
 
 
-@scenario(start=False, patch=_DIRECT)
+@scenario(start=False, patch=DIRECT)
 def direct_restart(mesh: Mesh) -> None:
     """SIGKILL and a new start lose nothing; devices come and go; --cleanup leaves nothing."""
     one, two = mesh.nodes
-    a, b = _pods(mesh, "a")
+    a, b = start_pods(mesh, "a")
     _rules(mesh, [])
     with mesh.stream(a, b, b.ipv4) as stream:
         one.agent_kill()
@@ -387,11 +387,11 @@ def direct_restart(mesh: Mesh) -> None:
     check(one.run("ls", "/sys/fs/bpf").stdout.strip() in ("", "maps.debug\nprogs.debug"), "pins are left")
 
 
-@scenario(start=False, patch=_DIRECT)
+@scenario(start=False, patch=DIRECT)
 def direct_address_change(mesh: Mesh) -> None:
     """A node that gets another address keeps its pods' flows, direct and translated ones."""
     one, two = mesh.nodes
-    a, b = _pods(mesh, "a")
+    a, b = start_pods(mesh, "a")
     _rules(mesh, [Service(80, b.ipv4, 8080, address="10.96.0.10")])
     with Server(mesh, b, "tcp", 8080), Server(mesh, two, "tcp", 8081):
         held = {"direct": _Held(mesh, a, b.ipv4)}
@@ -446,10 +446,10 @@ ip route add default via {addresses.pod_gateway4}; ip route add default via {add
     return pod
 
 
-@scenario(start=False, patch=_DIRECT)
+@scenario(start=False, patch=DIRECT)
 def direct_bridge(mesh: Mesh) -> None:
     """Pods behind a bridge, with the bridge's frames shown to netfilter as kube-proxy wants it."""
-    _start(mesh)
+    start_agents(mesh)
     one, two = mesh.nodes
     a, c = _bridge_pod(mesh, one, "a", 20), _bridge_pod(mesh, one, "c", 21)
     b = _bridge_pod(mesh, two, "a", 20)
@@ -466,6 +466,9 @@ def direct_bridge(mesh: Mesh) -> None:
     for address in (b.ipv4, b.ipv6, c.ipv4, c.ipv6):
         mesh.expect_ping(a, address)
     mesh.expect_ping(b, a.ipv4)
+    explained = one.wglanctl_json("explain", b.ipv4, "--src", a.ipv4)
+    check(explained["direct"], f"not explained as direct: {explained}")
+    check("cni0, whose port" in explained["steps"][0]["detail"], f"no port is named: {explained['steps'][0]}")
     for kind in ("tcp", "udp"):
         with Server(mesh, b, kind, 8080), Server(mesh, c, kind, 8080), Server(mesh, one, kind, 8081):
             check(expect(mesh, "pod to pod", a, kind, b.ipv4, 8080) == a.ipv4, "translated")
@@ -553,11 +556,11 @@ def _new_pod(mesh: Mesh, node: Node, name: str, device: str, index: int) -> Pod:
     )
 
 
-@scenario(start=False, patch=_DIRECT)
+@scenario(start=False, patch=DIRECT)
 def direct_routed(mesh: Mesh) -> None:
     """Pods behind host routes alone, whose neighbour entries the node has to make itself."""
     one, two = mesh.nodes
-    _start(mesh)
+    start_agents(mesh)
     a, b = _new_pod(mesh, one, "r", "cali1", 30), two.pod("a")
     _routed_pod(one, a, ["type", "veth", "peer", "name", "eth0"])
     wait_direct(one, a.device)
@@ -566,11 +569,11 @@ def direct_routed(mesh: Mesh) -> None:
     _exchange(mesh, a, b)
 
 
-@scenario(start=False, patch=_DIRECT)
+@scenario(start=False, patch=DIRECT)
 def direct_netkit(mesh: Mesh) -> None:
     """Pods behind netkit devices, with and without MAC addresses, where the kernel has them."""
     one, two = mesh.nodes
-    _start(mesh)
+    start_agents(mesh)
     b = two.pod("a")
     _rules(mesh, [Service(80, b.ipv4, 8080, address="10.96.0.10")])
     for index, mode in enumerate(("l3", "l2")):
@@ -580,11 +583,11 @@ def direct_netkit(mesh: Mesh) -> None:
         _exchange(mesh, a, b)
 
 
-@scenario(start=False, patch=[*_DIRECT, {"op": "add", "path": "/steering/podInterfaces", "value": ["veth1*"]}])
+@scenario(start=False, patch=[*DIRECT, {"op": "add", "path": "/steering/podInterfaces", "value": ["veth1*"]}])
 def direct_chosen_devices(mesh: Mesh) -> None:
     """podInterfaces as a list: the rest goes by the stack."""
     one, two = mesh.nodes
-    a, b = _pods(mesh, "a")
+    a, b = start_pods(mesh, "a")
     other = _new_pod(mesh, one, "r", "cali1", 30)
     _routed_pod(one, other, ["type", "veth", "peer", "name", "eth0"])
     _rules(mesh, [])
