@@ -29,7 +29,8 @@ struct DataplaneOptions {
     Seconds win_back_every{300};
     bool force_clsact = false;          // tests: as on a kernel without TCX
     std::uint32_t max_routes = 131072;  // entries of each LPM trie
-    // From more routes of a family on, hash tables beside its trie answer look-ups (agent/dataplane/exact.h).
+    // From more routes of a family on, tables beside its trie answer look-ups
+    // (agent/dataplane/beside_trie.h).
     std::size_t exact_from = 12'000;
 };
 

@@ -6,7 +6,6 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/base/log.h"
 #include "agent/dataplane/object.h"
 #include "maps/convert.h"
 #include "maps/table.h"
@@ -16,9 +15,6 @@ namespace wglan {
 namespace {
 
 constexpr std::uint32_t kSlot = 0;  // of the outer map, and of the lengths
-
-// Room for as many again, so that it is seldom made anew.
-std::size_t room_for(std::size_t count) { return count * 2; }
 
 }  // namespace
 
@@ -45,31 +41,28 @@ void ExactTable::add_own_hits(RouteHits& hits) const {
         if (value.hits != 0) hits[to_prefix(key)] += value.hits;
 }
 
-void ExactTable::add_hits(RouteHits& hits) const {
-    RouteHits counted = former_;
-    add_own_hits(counted);
-    for (const auto& [prefix, count] : counted)
-        if (const auto it = hits.find(prefix); it != hits.end()) it->second += count;
-}
-
-// A table goes, its counts stay.
-void ExactTable::retire() {
-    add_own_hits(former_);
-    inner_.reset();
-}
-
-void ExactTable::turn_off(const char* why) {
-    if (on()) spdlog::debug("IPv6 routes are looked up in the trie alone from now on: {}", why);
+// Look-ups go to the trie.
+void ExactTable::publish_none() const {
     const wglan_lengths none{};
     (void)bpf_map_update_elem(lengths_, &kSlot, &none, BPF_ANY);
+}
+
+std::uint32_t& ExactTable::count_of(const Key& key) {
+    return counts_[std::min<std::size_t>(key.prefix_len, kLengths - 1)];
+}
+
+void ExactTable::take_away() {
+    publish_none();
     (void)bpf_map_delete_elem(outer_, &kSlot);
-    retire();
+    add_own_hits(former());
+    inner_.reset();
     counts_.fill(0);
     size_ = room_ = 0;
-    refill_ = false;
 }
 
 Result<> ExactTable::make(std::span<const Key> keys, std::span<const wglan_route> values) {
+    // While one table takes the other's place: their lengths may differ.
+    publish_none();
     // With the trie's types, so that a dump is readable, and because older kernels want them (6.1).
     bpf_map_info trie{};
     __u32 length = sizeof trie;
@@ -90,75 +83,35 @@ Result<> ExactTable::make(std::span<const Key> keys, std::span<const wglan_route
     const int fd = made.get();
     if (bpf_map_update_elem(outer_, &kSlot, &fd, BPF_ANY) != 0)
         return fail_errno("publish a table of routes");
-    retire();
+    add_own_hits(former());
     inner_ = std::move(made);
     counts_.fill(0);
-    for (const Key& key : keys) ++counts_[std::min<std::size_t>(key.prefix_len, kLengths - 1)];
+    for (const Key& key : keys) ++count_of(key);
     size_ = keys.size();
     room_ = room;
-    refill_ = false;
     return publish();
 }
 
-void ExactTable::fill(std::span<const Key> keys, std::span<const wglan_route> values) {
-    if (keys.size() <= (on() ? from_ / 2 : from_)) {
-        turn_off("they are few");
-        return;
-    }
-    // Look-ups go to the trie while one table takes the other's place: their lengths may differ.
-    const wglan_lengths none{};
-    (void)bpf_map_update_elem(lengths_, &kSlot, &none, BPF_ANY);
-    if (auto made = make(keys, values); !made) {
-        spdlog::info("look-ups among {} IPv6 routes are left to the trie: {}", keys.size(),
-                     made.error().message());
-        turn_off("the tables can't be made");
-        refused_ = true;
-    }
-}
-
-Result<> ExactTable::put_one(const Key& key, const wglan_route& value) {
-    if (bpf_map_update_elem(inner_.get(), &key, &value, BPF_EXIST) == 0) return {};
+Result<bool> ExactTable::put_one(const Key& key, const wglan_route& value) {
+    if (bpf_map_update_elem(inner_.get(), &key, &value, BPF_EXIST) == 0) return true;
     if (errno != ENOENT) return fail_errno("write to a table of routes");
-    if (size_ >= room_) {
-        refill_ = true;
-        return fail(ErrorKind::unsupported, "it is full");
-    }
+    if (size_ >= room_) return false;
     if (bpf_map_update_elem(inner_.get(), &key, &value, BPF_NOEXIST) != 0)
         return fail_errno("write to a table of routes");
     ++size_;
-    if (++counts_[std::min<std::size_t>(key.prefix_len, kLengths - 1)] == 1) return publish();
-    return {};
+    if (++count_of(key) > 1) return true;
+    if (auto told = publish(); !told) return Failure(told.error());
+    return true;
 }
 
-void ExactTable::put(std::span<const Key> keys, std::span<const wglan_route> values) {
-    if (!former_.empty())
-        for (const Key& key : keys) former_.erase(to_prefix(key));
-    for (std::size_t i = 0; i < keys.size() && on(); ++i) {
-        const auto done = put_one(keys[i], values[i]);
-        if (done) continue;
-        const bool again = refill_;
-        turn_off(done.error().message().c_str());
-        refill_ = again;
-        refused_ = !again;
-    }
-}
-
-void ExactTable::doubt() {
-    if (!on()) return;
-    turn_off("a write to the trie failed");
-    refill_ = true;
-}
-
-void ExactTable::remove(const Key& key) {
-    if (!former_.empty()) former_.erase(to_prefix(key));
-    if (!on()) return;
+Result<bool> ExactTable::remove_one(const Key& key) {
     if (bpf_map_delete_elem(inner_.get(), &key) != 0) {
-        if (errno != ENOENT) turn_off("an entry can't be removed");
-        return;
+        if (errno == ENOENT) return false;
+        return fail(ErrorKind::io, "an entry can't be removed");
     }
     --size_;
-    if (--counts_[std::min<std::size_t>(key.prefix_len, kLengths - 1)] == 0) (void)publish();
-    if (size_ < from_ / 2) turn_off("they are few");
+    if (--count_of(key) == 0) (void)publish();
+    return true;
 }
 
 }  // namespace wglan

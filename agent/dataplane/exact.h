@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-// The hash table beside the IPv6 trie (bpf/lib/exact.h): made when there are many routes of few prefix
-// lengths. It only makes look-ups cheaper. Whatever goes wrong here turns it off, and the trie decides alone.
+// The hash table beside the IPv6 trie (bpf/lib/exact.h), for routes of few prefix lengths.
 #pragma once
 
 #include <array>
@@ -11,51 +10,39 @@
 
 #include "agent/base/result.h"
 #include "agent/base/unique_fd.h"
+#include "agent/dataplane/beside_trie.h"
 #include "agent/dataplane/route_hits.h"
 #include "maps/wglan_maps.h"
 
 namespace wglan {
 
-class ExactTable {
+class ExactTable final : public BesideTrie<wglan_key6> {
 public:
     using Key = wglan_key6;
 
-    // `outer`, `lengths` and `trie` are the programs' maps (owned by them). From more than `from` routes on
-    // it is on, from fewer than half of that off.
+    // `outer`, `lengths` and `trie` are the programs' maps (owned by them).
     ExactTable(int outer, int lengths, int trie, std::size_t from)
-        : outer_(outer), lengths_(lengths), trie_(trie), from_(from) {}
+        : BesideTrie("IPv6", from), outer_(outer), lengths_(lengths), trie_(trie) {}
 
-    bool on() const { return inner_.valid(); }
-    // True if the routes must be handed over as a whole: `count` is how many there may be now.
-    bool wants_all(std::size_t count) const { return refill_ || (!on() && !refused_ && count > from_); }
-    // All routes of the family.
-    void fill(std::span<const Key> keys, std::span<const wglan_route> values);
-    // After the trie has them.
-    void put(std::span<const Key> keys, std::span<const wglan_route> values);
-    void remove(const Key& key);
-    // What was counted here, for routes that `hits` has.
-    void add_hits(RouteHits& hits) const;
-    // The trie may hold what isn't here: off until all routes are handed over again.
-    void doubt();
+    bool on() const override { return inner_.valid(); }
 
 private:
     static constexpr std::size_t kLengths = sizeof(Key::address) * 8 + 1;
 
-    Result<> make(std::span<const Key> keys, std::span<const wglan_route> values);
-    Result<> put_one(const Key& key, const wglan_route& value);
+    Result<> make(std::span<const Key> keys, std::span<const wglan_route> values) override;
+    Result<bool> put_one(const Key& key, const wglan_route& value) override;
+    Result<bool> remove_one(const Key& key) override;
+    std::size_t size() const override { return size_; }
+    void add_own_hits(RouteHits& hits) const override;
+    void take_away() override;
     Result<> publish() const;
-    void turn_off(const char* why);
-    void add_own_hits(RouteHits& hits) const;
-    void retire();
+    void publish_none() const;
+    std::uint32_t& count_of(const Key& key);
 
     int outer_, lengths_, trie_;
-    std::size_t from_;
     UniqueFd inner_;
     std::array<std::uint32_t, kLengths> counts_{};  // entries, by prefix length
     std::size_t size_ = 0, room_ = 0;
-    RouteHits former_;      // what tables counted that are gone; of routes that were hit
-    bool refill_ = false;   // it is full
-    bool refused_ = false;  // too many lengths, or the kernel won't: not tried again
 };
 
 }  // namespace wglan

@@ -22,7 +22,7 @@ Result<DataplaneState> read_tables(const Tables& tables);
 // came.
 class SteeringMaps {
 public:
-    // `object` outlives it. `exact_from`: see ExactTable and StrideTable.
+    // `object` outlives it. `exact_from`: see BesideTrie.
     static Result<SteeringMaps> open(const SteerObject& object, std::size_t exact_from);
 
     Result<DataplaneState> read();

@@ -10,7 +10,6 @@
 
 #include <bpf/bpf.h>
 
-#include "agent/base/log.h"
 #include "maps/convert.h"
 
 namespace wglan {
@@ -20,9 +19,6 @@ namespace {
 constexpr std::uint32_t kSlot = 0;  // of the outer map
 constexpr std::size_t kSpareBlocks = 256;
 constexpr std::size_t kMostBlocks = 65536;  // 64 MB
-
-// Room for as many again, so that it is seldom made anew.
-std::size_t room_for(std::size_t count) { return count * 2; }
 
 }  // namespace
 
@@ -134,26 +130,12 @@ void StrideTable::add_hits_of(const MapMemory& memory, const Routes& routes, Rou
     }
 }
 
-void StrideTable::add_hits(RouteHits& hits) const {
-    RouteHits counted = former_;
-    add_hits_of(memory_, routes_, counted);
-    for (const auto& [prefix, count] : counted)
-        if (const auto it = hits.find(prefix); it != hits.end()) it->second += count;
-}
-
-// A table goes, its counts stay.
-void StrideTable::retire() {
-    add_hits_of(memory_, routes_, former_);
+void StrideTable::take_away() {
+    (void)bpf_map_delete_elem(outer_, &kSlot);
+    add_hits_of(memory_, routes_, former());
     routes_.clear();
     memory_ = {};
     inner_.reset();
-}
-
-void StrideTable::turn_off(const char* why) {
-    if (on()) spdlog::debug("IPv4 routes are looked up in the trie alone from now on: {}", why);
-    (void)bpf_map_delete_elem(outer_, &kSlot);
-    retire();
-    refill_ = false;
 }
 
 Result<> StrideTable::make(std::span<const wglan_key4> keys, std::span<const wglan_route> values) {
@@ -187,50 +169,23 @@ Result<> StrideTable::make(std::span<const wglan_key4> keys, std::span<const wgl
     const int fd = made.get();
     if (bpf_map_update_elem(outer_, &kSlot, &fd, BPF_ANY) != 0)
         return fail_errno("publish a table of routes");
-    add_hits_of(before, routes_before, former_);
+    add_hits_of(before, routes_before, former());
     inner_ = std::move(made);
-    refill_ = false;
     return {};
 }
 
-void StrideTable::fill(std::span<const wglan_key4> keys, std::span<const wglan_route> values) {
-    if (keys.size() <= (on() ? from_ / 2 : from_)) {
-        turn_off("they are few");
-        return;
-    }
-    if (auto made = make(keys, values); !made) {
-        spdlog::info("look-ups among {} IPv4 routes are left to the trie: {}", keys.size(),
-                     made.error().message());
-        turn_off("the table can't be made");
-        refused_ = true;
-    }
+Result<bool> StrideTable::put_one(const wglan_key4& key, const wglan_route& value) {
+    return insert(net_of(key), value);
 }
 
-void StrideTable::put(std::span<const wglan_key4> keys, std::span<const wglan_route> values) {
-    if (!former_.empty())
-        for (const wglan_key4& key : keys) former_.erase(to_prefix(key));
-    for (std::size_t i = 0; i < keys.size() && on(); ++i) {
-        if (insert(net_of(keys[i]), values[i])) continue;
-        turn_off("it is full");
-        refill_ = true;
-    }
-}
-
-void StrideTable::doubt() {
-    if (!on()) return;
-    turn_off("a write to the trie failed");
-    refill_ = true;
-}
-
-void StrideTable::remove(const wglan_key4& key) {
-    if (!former_.empty()) former_.erase(to_prefix(key));
+Result<bool> StrideTable::remove_one(const wglan_key4& key) {
     const Net net = net_of(key);
     const auto found = routes_.find(net);
-    if (found == routes_.end()) return;
+    if (found == routes_.end()) return false;
     const Entry gone = found->second;
     routes_.erase(found);
     if (const auto range = range_of(net, false)) uncover(*range, gone, around(net));
-    if (routes_.size() < from_ / 2) turn_off("they are few");
+    return true;
 }
 
 }  // namespace wglan
