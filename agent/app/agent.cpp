@@ -408,7 +408,7 @@ void Agent::stop() {
           &remember_timer_, &tick_timer_, &observed_timer_, &second_try_timer_, &programs_timer_})
         timer->cancel();
     for (PacedWork* looks : {&route_looks_, &host_looks_, &drift_looks_}) looks->cancel();
-    if (clone_table_) clone_table_->stop();
+    if (way_opener_) way_opener_->stop();
     for (auto* stream : {&monitor_stream_, &echo_stream_})
         if (boost::system::error_code ignored; *stream) (*stream)->close(ignored);
     if (metrics_server_) metrics_server_->stop();

@@ -29,6 +29,7 @@
 #include "agent/app/secrets.h"
 #include "agent/app/sources.h"
 #include "agent/app/state_dir.h"
+#include "agent/app/way_opener.h"
 #include "agent/control/control_server.h"
 #include "agent/control/doctor_view.h"
 #include "agent/control/explain.h"
@@ -224,6 +225,7 @@ private:
     Registry registry_;
     PeerManager manager_;
     std::unique_ptr<CloneTable> clone_table_;
+    std::unique_ptr<SocketWayOpener> way_opener_;
     std::optional<HandshakeClones> clones_;
     struct SecondTry {
         PublicKey key;

@@ -6,7 +6,6 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/app/agent.h"
-#include "agent/probe/opening.h"
 
 namespace wglan {
 namespace {
@@ -17,25 +16,11 @@ constexpr Milliseconds kNeighbourKnown{150};
 constexpr Milliseconds kOtherFamily{600};
 constexpr std::size_t kMostNeighbours = 256;  // asked for at a time: tables of neighbours are small
 
-// The lists and the openings only make a search quicker, or possible: without the first candidates are tried
-// in turn. `port`: WireGuard's.
+// The lists only make a search quicker: without one candidates are tried in turn.
 class KernelClones final : public CloneTable {
 public:
-    KernelClones(asio::io_context& io, Dataplane& dataplane, Netlink& netlink, std::uint32_t mark,
-                 std::function<std::uint16_t()> port)
-        : dataplane_(dataplane),
-          netlink_(netlink),
-          mark_(mark),
-          port_(std::move(port)),
-          opening_(OpeningSocket::open(mark)),
-          answers_(io) {
-        if (!opening_) {
-            spdlog::debug("NATs aren't opened beforehand: {}", opening_.error().message());
-            return;
-        }
-        answers_.assign(::dup(opening_->fd()));
-        wait_for_answers();
-    }
+    KernelClones(Dataplane& dataplane, Netlink& netlink, std::uint32_t mark)
+        : dataplane_(dataplane), netlink_(netlink), mark_(mark) {}
     void put(const CloneList& list) override {
         if (auto done = dataplane_.put_clones(list); !done)
             spdlog::debug("initiations to {} aren't cloned: {}", list.used.to_string(),
@@ -43,37 +28,11 @@ public:
     }
     void remove(const Endpoint& used) override { (void)dataplane_.remove_clones(used); }
     Result<Route> route_to(const IpAddress& address) override { return netlink_.route_to(address, mark_); }
-    void open_way(const Endpoint& to) override { send(to, openings_.begin(to, system_clock().now())); }
-    void stop() override {
-        boost::system::error_code ignored;
-        answers_.close(ignored);
-    }
 
 private:
-    void send(const Endpoint& to, unsigned hosts) {
-        const std::uint16_t port = port_();
-        if (!opening_ || port == 0) return;
-        if (auto sent = opening_->send(to, port, hosts); !sent) spdlog::debug("{}", sent.error().message());
-    }
-    void wait_for_answers() {
-        answers_.async_wait(asio::posix::stream_descriptor::wait_read,
-                            [this](const boost::system::error_code& error) {
-                                if (error) return;
-                                const SteadyTime now = system_clock().now();
-                                for (const OpeningAnswer& answer : opening_->read())
-                                    if (const auto hosts = openings_.answered(answer, now))
-                                        send(answer.to, *hosts);
-                                wait_for_answers();
-                            });
-    }
-
     Dataplane& dataplane_;
     Netlink& netlink_;
     std::uint32_t mark_;
-    std::function<std::uint16_t()> port_;
-    Result<OpeningSocket> opening_;
-    Openings openings_;
-    asio::posix::stream_descriptor answers_;
 };
 
 }  // namespace
@@ -81,12 +40,13 @@ private:
 // Before the device learns of the endpoints: it initiates at once. `one`: that peer alone.
 void Agent::clone_handshakes(const PublicKey* one) {
     if (!clones_) {
-        clone_table_ = std::make_unique<KernelClones>(
-            io_, *dataplane_, *netlink_, config_.interface.firewall_mark, [this]() -> std::uint16_t {
-                if (config_.interface.listen_port != 0) return config_.interface.listen_port;
-                return observed_.wireguard ? observed_.wireguard->listen_port : std::uint16_t{0};
-            });
-        clones_.emplace(*clone_table_);
+        const std::uint32_t mark = config_.interface.firewall_mark;
+        clone_table_ = std::make_unique<KernelClones>(*dataplane_, *netlink_, mark);
+        way_opener_ = std::make_unique<SocketWayOpener>(io_, mark, [this]() -> std::uint16_t {
+            if (config_.interface.listen_port != 0) return config_.interface.listen_port;
+            return observed_.wireguard ? observed_.wireguard->listen_port : std::uint16_t{0};
+        });
+        clones_.emplace(*clone_table_, *way_opener_);
     }
     if (one != nullptr)
         clones_->update(manager_, *one);

@@ -56,7 +56,7 @@ void HandshakeClones::set(const PublicKey& key, const std::optional<CloneList>& 
 
 // Where the first host on the way is a router, which may be a NAT.
 void HandshakeClones::open_way(const Endpoint& to) {
-    if (to.address.is_v4() && way_to(to.address).next_hop) table_.open_way(to);
+    if (to.address.is_v4() && way_to(to.address).next_hop) opener_.open_way(to);
 }
 
 void HandshakeClones::note_begin(const PublicKey& key, std::uint64_t search,

@@ -22,13 +22,18 @@ public:
     virtual void put(const CloneList& list) = 0;
     virtual void remove(const Endpoint& used) = 0;
     virtual Result<Route> route_to(const IpAddress& address) = 0;  // of outer packets
-    virtual void open_way(const Endpoint& to) = 0;                 // agent/probe/opening.h
-    virtual void stop() {}
+};
+
+// What lets packets of a place through NATs before this host; `to` is IPv4.
+class WayOpener {
+public:
+    virtual ~WayOpener() = default;
+    virtual void open_way(const Endpoint& to) = 0;
 };
 
 class HandshakeClones {
 public:
-    explicit HandshakeClones(CloneTable& table) : table_(table) {}
+    HandshakeClones(CloneTable& table, WayOpener& opener) : table_(table), opener_(opener) {}
 
     // Brings one peer's list up to date: none once it is alive or gone.
     void update(const PeerManager& manager, const PublicKey& key);
@@ -68,6 +73,7 @@ private:
                     const Endpoint& used, const std::vector<Endpoint>& targets);
 
     CloneTable& table_;
+    WayOpener& opener_;
     std::map<IpAddress, Way> ways_;
     std::map<PublicKey, CloneList> lists_;
     std::map<PublicKey, std::uint64_t> begun_;  // the searches that were noted, by number

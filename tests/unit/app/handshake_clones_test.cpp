@@ -35,10 +35,14 @@ public:
             route.gateway = IpAddress::parse(text.starts_with("203.") ? "198.18.0.9" : "192.0.2.254").value();
         return route;
     }
-    void open_way(const Endpoint& to) override { opened.push_back(to.to_string()); }
     std::map<Endpoint, CloneList> lists;
-    std::vector<std::string> opened;
     int writes = 0, asked = 0;
+};
+
+class FakeOpener final : public WayOpener {
+public:
+    void open_way(const Endpoint& to) override { opened.push_back(to.to_string()); }
+    std::vector<std::string> opened;
 };
 
 class Clones : public testing::Test {
@@ -71,7 +75,8 @@ protected:
     SteadyTime now{std::chrono::hours(1)};
     PeerManager manager{[] { return 0.5; }};
     FakeTable table;
-    HandshakeClones clones{table};
+    FakeOpener opener;
+    HandshakeClones clones{table, opener};
     std::vector<PeerInput> inputs;
 };
 
@@ -164,12 +169,12 @@ TEST_F(Clones, AreTriedASecondTimeInEachSearchAndRound) {
 
 TEST_F(Clones, NatsAreOpenedWhereARouterComesFirst) {
     peer(1, {"198.51.100.1:1", "192.0.2.7:4", "[2001:4860::1]:3", "203.0.113.1:5", "10.0.0.1:6"});
-    EXPECT_THAT(table.opened, ElementsAre("198.51.100.1:1", "203.0.113.1:5"));
+    EXPECT_THAT(opener.opened, ElementsAre("198.51.100.1:1", "203.0.113.1:5"));
     clones.update_all(manager);
-    EXPECT_EQ(table.opened.size(), 2U) << "once";
+    EXPECT_EQ(opener.opened.size(), 2U) << "once";
     manager.restart_searches(now);
     clones.update_all(manager);
-    EXPECT_EQ(table.opened.size(), 4U) << "in each search";
+    EXPECT_EQ(opener.opened.size(), 4U) << "in each search";
 }
 
 TEST_F(Clones, NeighboursOfTheOtherFamilyAreAskedForToo) {
