@@ -4,6 +4,8 @@
 // The caller dumps the device now and then (observe), says what time it is (tick), sends the probes that
 // tick asks for and tells of the echoes. While a peer is alive its endpoint is left to WireGuard, which
 // roams by itself; a path that may be lost, or a better one, is looked for beside it (peer_paths.cpp).
+// peer_manager.cpp holds the set of peers and the search for those that aren't alive, peer_signs.cpp what is
+// heard, peer_answers.cpp what can be asked.
 #pragma once
 
 #include <deque>
@@ -237,12 +239,18 @@ private:
     void begin_search(Entry& entry, SteadyTime now);
     void begin_afresh(Entry& entry, SteadyTime now);
     std::optional<SteadyTime> hold_of(const PeerInput& input, SteadyTime now) const;
+    bool step(Entry& entry, SteadyTime now, UnixTime unix_now);
+    void note_in_vain(Entry& entry, SteadyTime now);
+    // peer_signs.cpp
     void take_stats(Entry& entry, const WgObservedPeer& seen, SteadyTime now);
     bool replaced_at_endpoint(const Entry& entry, SteadyTime now, Seconds silence);
     const std::vector<Entry*>& standing_at(const Endpoint& where);
-    bool step(Entry& entry, SteadyTime now, UnixTime unix_now);
-    void note_in_vain(Entry& entry, SteadyTime now);
+    void note_stall(SteadyTime now);
+    void send_probe(Entry& entry, SteadyTime now);
+    void forget_probes(SteadyTime now);
+    // peer_answers.cpp
     NoPath no_path(const Entry& entry) const;
+    static void add(PeerTotals& totals, const Entry& entry);
     // peer_paths.cpp
     void tend_path(Entry& entry, SteadyTime now);
     void leave_path(Entry& entry);
@@ -255,10 +263,6 @@ private:
     void flee(Entry& entry, const Reachable& reachable, SteadyTime now);
     void ask_who_else_is_at(const Entry& entry);
     static const char* why_at(const Entry& entry, const Endpoint& endpoint);
-    void send_probe(Entry& entry, SteadyTime now);
-    void forget_probes(SteadyTime now);
-    void note_stall(SteadyTime now);
-    static void add(PeerTotals& totals, const Entry& entry);
 
     Backoff::Random random_;
     PeerTimes times_;
