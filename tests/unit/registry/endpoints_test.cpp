@@ -1,35 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 // Which endpoints of peers are refused, and when a pod prefix goes before an endpoint inside it.
-#include <gtest/gtest.h>
+#include <map>
 
-#include "agent/registry/registry.h"
-#include "tests/support/samples.h"
+#include "tests/unit/registry/registry_fixture.h"
 
 namespace wglan {
 namespace {
 
 using namespace samples;
 
-class RegistryEndpoints : public testing::Test {
+class RegistryEndpoints : public RegistryTest {
 protected:
-    RegistryEndpoints() : registry(policy()) {
-        own.name = "node1";
-        own.public_key = key(1);
-        own.identity = identity(1);
-        own.address = ip("200:1001::1");
-        own.node_addresses = {ip("192.0.2.1"), ip("2001:db8::1")};
-        own.networks = {net("192.0.2.0/24")};
+    RegistryEndpoints() {
         own.reached_at = [this](const PublicKey& one) -> std::optional<IpAddress> {
             const auto it = reached.find(one);
             return it == reached.end() ? std::nullopt : std::optional(it->second);
         };
     }
-    static RegistryPolicy policy() {
-        RegistryPolicy made;
-        made.overlay = net("200:1001::/64");
-        return made;
-    }
-    void put(Record record) { registry.put(said(std::move(record)), now); }
     // node2 with these endpoints besides node3, whose pods are in 10.244.3.0/24.
     void put_both(const std::vector<const char*>& endpoints) {
         put(node(3));
@@ -38,30 +25,15 @@ protected:
         for (const char* endpoint : endpoints) odd.endpoints.push_back(where(endpoint));
         put(odd);
     }
-    MergeResult merge() {
-        return registry.merge(
-            own, [this](const PublicKey& k) { return up.contains(k) ? PeerState::up : PeerState::down; },
-            now);
-    }
-    static std::string reason(const MergeResult& result, const std::string& peer, const std::string& what) {
-        for (const Refusal& refusal : result.refused)
-            if (refusal.peer == peer && refusal.prefix == what) return refusal.reason;
-        return "not refused";
-    }
     static std::string candidates(const MergeResult& result, const std::string& name) {
         std::string text;
-        for (const Peer& peer : result.peers)
-            if (peer.name == name)
-                for (const Candidate& candidate : peer.candidates)
-                    text += (text.empty() ? "" : " ") + candidate.where.to_string();
+        if (const Peer* peer = find(result, name))
+            for (const Candidate& candidate : peer->candidates)
+                text += (text.empty() ? "" : " ") + candidate.where.to_string();
         return text;
     }
 
-    OwnClaims own;
-    std::set<PublicKey> up;
     std::map<PublicKey, IpAddress> reached;
-    SteadyTime now = SteadyTime{} + Seconds(100000);
-    Registry registry;
 };
 
 constexpr char kSteered[] =
@@ -131,6 +103,42 @@ TEST_F(RegistryEndpoints, InUseGoBeforeAnyPodPrefix) {
     const auto result = merge();
     EXPECT_EQ(reason(result, "node3", "10.244.3.0/24"), kAround);
     EXPECT_EQ(reason(result, "node2", "10.244.3.7:51820"), "not refused");
+}
+
+TEST_F(RegistryEndpoints, SeenByMembersInsideASteeredPrefixAreRefused) {
+    Record witness = node(3);
+    witness.observed = {{to_string(key(2)), at("10.244.2.9:51820")}};
+    put(witness);
+    put(node(2));
+    const auto result = merge();
+    EXPECT_EQ(find(result, "node2")->candidates.size(), 1U);
+    EXPECT_EQ(reason(result, "node2", "10.244.2.9:51820"),
+              "an endpoint inside 10.244.2.0/24, which is steered to node2: a tunnel inside a tunnel");
+}
+
+TEST_F(RegistryEndpoints, InsideTheirOwnPrefixAreRefused) {
+    Record bad = node(2);
+    bad.endpoints = {where("10.244.2.9:51820"), where("192.0.2.2:51820")};
+    put(bad);
+    const auto result = merge();
+    EXPECT_EQ(find(result, "node2")->candidates.size(), 1U);
+    EXPECT_EQ(reason(result, "node2", "10.244.2.9:51820"),
+              "an endpoint inside 10.244.2.0/24, which is steered to node2: a tunnel inside a tunnel");
+}
+
+TEST_F(RegistryEndpoints, InsideAnAssignedPrefixAreRefused) {
+    Record edge;
+    edge.name = "edge";
+    edge.public_key = key(9);
+    edge.prefixes = {net("10.9.0.0/24")};
+    registry.put(said(edge, SourceKind::static_entry, "static"), now);
+    Record inside = node(2);
+    inside.endpoints = {where("10.9.0.2:51820")};
+    put(inside);
+    const auto result = merge();
+    EXPECT_TRUE(find(result, "node2")->candidates.empty());
+    EXPECT_EQ(reason(result, "node2", "10.9.0.2:51820"),
+              "an endpoint inside 10.9.0.0/24, which is steered to edge: a tunnel inside a tunnel");
 }
 
 }  // namespace
