@@ -47,7 +47,7 @@ protected:
     PeerInput input;
     PeerManager manager{[] { return 0.5; }};
     SteadyTime now = SteadyTime{} + Seconds(1000);
-    std::int64_t unix_ms = 1'700'000'040'000;  // a full minute
+    std::int64_t unix_ms = 1'700'000'000'000;
     std::vector<std::int64_t> beginnings, initiated;
     bool was_holding = false;
 };
