@@ -51,7 +51,7 @@ def wanted_pairs(texts: list[str]) -> list[Pair]:
 
 def print_outcome(outcome: Outcome) -> None:
     seconds = "-" if outcome.seconds is None else f"{outcome.seconds:.2f} s"
-    lucky = nat_pair.by_luck(outcome.pair) and outcome.seconds is not None
+    lucky = outcome.chance is nat_pair.Chance.LUCK and outcome.seconds is not None
     said = "joined" if outcome.joinable or lucky else "given up"
     print(f"{outcome.pair.name:48} {outcome.problem or f'{said} after {seconds}'}", flush=True)
     for reason in outcome.reasons if outcome.problem or not outcome.joinable else []:
@@ -97,27 +97,21 @@ def measure(options: argparse.Namespace, pairs: list[Pair]) -> tuple[list[Outcom
         print_outcome(outcome)
         return outcome
 
-    def one_reboot(number: int) -> Outage:
-        name = f"{nat_pair.lab_name(number)}-reboot"
-        outage = nat_reboot.outage_of(nat_reboot.PAIRS[number], name, runs=options.reboots, **common)
-        print_outage(outage)
-        return outage
-
-    def one_exposed(number: int) -> Outage:
-        name = f"{nat_pair.lab_name(number)}-exposed"
-        pair = nat_reboot.EXPOSED_PAIRS[number]
-        outage = nat_reboot.exposed_outage_of(pair, name, runs=options.reboots, **common)
+    def one_reboot(pair: Pair, number: int, exposed: bool) -> Outage:
+        name = f"{nat_pair.lab_name(number)}-{'exposed' if exposed else 'reboot'}"
+        outage = nat_reboot.outage_of(pair, name, runs=options.reboots, exposed=exposed, **common)
         print_outage(outage)
         return outage
 
     # Those that can't be joined say the same each time, and take longest.
-    pairs = pairs + [pair for pair in pairs if nat_pair.can_join(pair)] * (options.runs - 1)
+    pairs = pairs + [pair for pair in pairs if nat_pair.chance(pair) is nat_pair.Chance.SURE] * (options.runs - 1)
     with ThreadPoolExecutor(max_workers=options.jobs) as pool:
         outcomes = list(pool.map(one_pair, range(len(pairs))))
-        numbers = range(len(nat_reboot.PAIRS)) if options.reboots else range(0)
-        outages = list(pool.map(one_reboot, numbers))
-        numbers = range(len(nat_reboot.EXPOSED_PAIRS)) if options.reboots else range(0)
-        return outcomes, outages + list(pool.map(one_exposed, numbers))
+        outages: list[Outage] = []
+        for rebooted, exposed in ((nat_reboot.PAIRS, False), (nat_reboot.EXPOSED_PAIRS, True)):
+            if options.reboots:
+                outages += pool.map(one_reboot, rebooted, range(len(rebooted)), [exposed] * len(rebooted))
+        return outcomes, outages
 
 
 def interrupted(_signal: int, _frame: FrameType | None) -> NoReturn:

@@ -3,10 +3,11 @@
 
 import contextlib
 import datetime
+import enum
 import os
 import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,38 +47,45 @@ def all_pairs() -> list[Pair]:
     return pairs
 
 
-def can_join(pair: Pair) -> bool:
-    """In principle: each sends to where the other is seen, and what comes back is let in.
+class Chance(enum.Enum):
+    """Of a pair to be joined."""
 
-    A symmetric NAT's port towards the other can't be known beforehand, so the other's filter must not ask for it.
-    """
+    SURE = "each sends to where the other is seen, and what comes back is let in"
+    LUCK = "what comes first may shut the way"
+    NONE = "a relay is needed"
+
+
+def chance(pair: Pair) -> Chance:
     if pair.lans:
-        return pair.lans != "apart"
+        return Chance.NONE if pair.lans == "apart" else Chance.SURE
     kinds = {pair.one, pair.two}
     if nat.BLOCKED in kinds:
-        return False
-    if by_luck(pair):
-        return False
+        return Chance.NONE
+    # The port that a range gives is known once a member has seen it; what came first may have shut the plain one.
+    if kinds & {nat.PLAIN, nat.PLAIN_DOUBLE} and kinds & {nat.DOUBLE, nat.SHARED}:
+        return Chance.LUCK
     symmetric = {nat.SYMMETRIC, nat.SYMMETRIC_RANDOM}
-    if kinds <= symmetric:
-        return False
-    return not kinds & symmetric or bool(kinds & {nat.NONE, nat.FULL_CONE, nat.ADDRESS_RESTRICTED})
-
-
-def by_luck(pair: Pair) -> bool:
-    """The port that a range gives is known once a member has seen it; what came first may have shut the plain one."""
-    kinds = {pair.one, pair.two}
-    return bool(kinds & {nat.PLAIN, nat.PLAIN_DOUBLE} and kinds & {nat.DOUBLE, nat.SHARED})
+    if not kinds & symmetric:
+        return Chance.SURE
+    # A symmetric NAT's port towards the other can't be known beforehand: the other's filter must not ask for it.
+    return Chance.SURE if kinds & {nat.NONE, nat.FULL_CONE, nat.ADDRESS_RESTRICTED} else Chance.NONE
 
 
 @dataclass
 class Outcome:
     pair: Pair
-    joinable: bool
     seconds: float | None = None  # until joined; or until both called the other down, where they can't join
     problem: str = ""
     reasons: list[str] = field(default_factory=list)
     path: list[str] = field(default_factory=list)  # at which endpoints they reach each other
+
+    @property
+    def chance(self) -> Chance:
+        return chance(self.pair)
+
+    @property
+    def joinable(self) -> bool:
+        return self.chance is Chance.SURE
 
     @property
     def passed(self) -> bool:
@@ -134,11 +142,7 @@ class Trio:
         """Until each calls the other up and hears its pings; raises LabError after the time-out."""
         for node, other in self.both:
             wait_for_line(node, rf" {other.name} is up", within=max(0.1, since + within - time.time()))
-        overlay = {node.name: overlay_of(node) for node in (self.one, self.two)}
-        for node, other in self.both:
-            if not wait_until(lambda: pings(node, overlay[other.name]), timeout=within):  # noqa: B023
-                raise LabError(f"{node.name} gets no answer from {other.name}")
-        return time.time() - since
+        return wait_for_pings(self.both, since=since, within=within)
 
     def give_up(self, *, since: float, within: float) -> float:
         """Until each calls the other down."""
@@ -182,6 +186,16 @@ def pings(node: Node, address: str) -> bool:
     return run(node.command(["ping", "-n", "-q", "-c", "1", "-W", "1", address]), check=False).returncode == 0
 
 
+def wait_for_pings(pairs: Iterable[tuple[Node, Node]], *, since: float, within: float) -> float:
+    """Until the first of each pair hears the second; raises LabError after the time-out."""
+    for node, other in pairs:
+        address = overlay_of(other)
+        left = max(0.1, since + within * SLOW - time.time())
+        if not wait_until(lambda: pings(node, address), timeout=left / SLOW):  # noqa: B023
+            raise LabError(f"{node.name} gets no answer from {other.name} within {within * SLOW:.0f} s")
+    return time.time() - since
+
+
 def peer_of(node: Node, name: str) -> dict[str, object]:
     for peer in node.wglanctl_json("status")["peers"]:
         if peer["name"] == name:
@@ -194,7 +208,7 @@ def lab_name(number: int) -> str:
 
 
 def try_pair(pair: Pair, name: str, *, backend: str, programs: Path | None, logs: Path | None = None) -> Outcome:
-    outcome = Outcome(pair, can_join(pair))
+    outcome = Outcome(pair)
     with Trio.standing(name, pair, backend=backend, programs=programs) as trio:
         try:
             since = trio.start()
@@ -202,7 +216,7 @@ def try_pair(pair: Pair, name: str, *, backend: str, programs: Path | None, logs
                 outcome.seconds = trio.join(since=since, within=3 * JOIN_WITHIN)
                 if outcome.seconds > JOIN_WITHIN * SLOW:
                     outcome.problem = f"joined after {outcome.seconds:.1f} s"
-            elif by_luck(pair):
+            elif outcome.chance is Chance.LUCK:
                 with contextlib.suppress(LabError):
                     outcome.seconds = trio.join(since=since, within=JOIN_WITHIN)
             else:

@@ -120,33 +120,33 @@ def reboot_exposed_once(trio: Trio) -> float:
     return took
 
 
-def exposed_outage_of(pair: Pair, name: str, *, runs: int, backend: str, programs: Path | None) -> Outage:
-    outage = Outage(pair, exposed=True)
+def reboots(trio: Trio, runs: int, calm: tuple[float, float] = _CALM) -> Iterator[float]:
+    """How long each took; time passes before each."""
+    for run in range(runs):
+        time.sleep(random.uniform(*calm))
+        yield reboot_once(trio, f"192.0.2.{_FIRST_PUBLIC + run}")
+
+
+def exposed_reboots(trio: Trio, runs: int) -> Iterator[float]:
+    for _ in range(runs):
+        time.sleep(random.uniform(*_CALM))
+        yield reboot_exposed_once(trio)
+
+
+def outage_of(
+    pair: Pair, name: str, *, runs: int, backend: str, programs: Path | None, exposed: bool = False
+) -> Outage:
+    """`exposed`: of the exposed node's reboots, not of the NAT's."""
+    outage = Outage(pair, exposed=exposed)
+    measured, most = (exposed_reboots, EXPOSED_BACK_WITHIN) if exposed else (reboots, SURVIVED_WITHIN)
     with Trio.standing(name, pair, backend=backend, programs=programs) as trio:
         try:
             trio.join(since=trio.start(), within=3 * JOIN_WITHIN)
-            for _ in range(runs):
-                time.sleep(random.uniform(*_CALM))
-                outage.seconds.append(reboot_exposed_once(trio))
+            for took in measured(trio, runs):
+                outage.seconds.append(took)
         except LabError as error:
             outage.problem = str(error).splitlines()[0]
     slowest = max(outage.seconds, default=0.0)
-    if not outage.problem and slowest > EXPOSED_BACK_WITHIN * SLOW:
-        outage.problem = f"one took {slowest:.1f} s"
-    return outage
-
-
-def outage_of(pair: Pair, name: str, *, runs: int, backend: str, programs: Path | None) -> Outage:
-    outage = Outage(pair)
-    with Trio.standing(name, pair, backend=backend, programs=programs) as trio:
-        try:
-            trio.join(since=trio.start(), within=3 * JOIN_WITHIN)
-            for run in range(runs):
-                time.sleep(random.uniform(*_CALM))
-                outage.seconds.append(reboot_once(trio, f"192.0.2.{_FIRST_PUBLIC + run}"))
-        except LabError as error:
-            outage.problem = str(error).splitlines()[0]
-    slowest = max(outage.seconds, default=0.0)
-    if not outage.problem and slowest > SURVIVED_WITHIN * SLOW:
+    if not outage.problem and slowest > most * SLOW:
         outage.problem = f"one took {slowest:.1f} s"
     return outage

@@ -5,7 +5,7 @@ import statistics
 from collections.abc import Sequence
 
 from . import nat
-from .nat_pair import Outcome, by_luck
+from .nat_pair import Chance, Outcome
 from .nat_reboot import Outage
 
 
@@ -19,7 +19,7 @@ def _cell(found: Sequence[Outcome]) -> str:
 def _verdict(runs: Sequence[Outcome]) -> str:
     if any(outcome.problem for outcome in runs):
         return "FAILED"
-    if by_luck(runs[0].pair):
+    if runs[0].chance is Chance.LUCK:
         return "luck"
     if not runs[0].joinable:
         return "relay"

@@ -3,12 +3,12 @@
 
 import time
 
-from lablib.shell import SLOW, wait_until
+from lablib.shell import SLOW
 
 from .. import nat
 from ..nat_behaviour import EXPECTED, wrong_kinds_in
-from ..nat_pair import GIVE_UP_WITHIN, JOIN_WITHIN, Pair, Trio, overlay_of, peer_of, pings
-from ..nat_reboot import SURVIVED_WITHIN, reboot_once
+from ..nat_pair import GIVE_UP_WITHIN, JOIN_WITHIN, Pair, Trio, peer_of, wait_for_pings
+from ..nat_reboot import SURVIVED_WITHIN, reboots
 from ..scenario import Mesh, check, scenario
 
 
@@ -67,17 +67,11 @@ def running_nodes_are_taken_behind_nats(mesh: Mesh) -> None:
     """Two that know each other lose their public addresses at once: what they knew is wrong, and so is what
     their connections to the discovery service come from."""
     one, two, exposed = mesh.lab.nodes.values()
-    overlay = {node.name: overlay_of(node) for node in (one, two, exposed)}
     for node in (one, two):
         nat.put_behind(mesh.lab, node, nat.PORT_RESTRICTED, reach=exposed.addresses.ipv4)
-    began = time.time()
-    for node, other in ((one, two), (two, one), (one, exposed), (exposed, two)):
-        left = began + JOIN_WITHIN * SLOW - time.time()
-        check(
-            left > 0 and wait_until(lambda: pings(node, overlay[other.name]), timeout=left / SLOW),  # noqa: B023
-            f"{node.name} doesn't reach {other.name} within {JOIN_WITHIN:.0f} s",
-        )
-    print(f"all reach each other after {time.time() - began:.1f} s")
+    ways = ((one, two), (two, one), (one, exposed), (exposed, two))
+    took = wait_for_pings(ways, since=time.time(), within=JOIN_WITHIN)
+    print(f"all reach each other after {took:.1f} s")
 
 
 @scenario(nodes=4, start=False)
@@ -111,9 +105,7 @@ def pair_that_needs_a_relay_says_so(mesh: Mesh) -> None:
 def nat_that_reboots_is_survived(mesh: Mesh) -> None:
     """Mappings are gone and the public address is another: the exposed node and the punched peer find it again."""
     trio = _join(mesh, nat.SHARED, nat.PORT_RESTRICTED)
-    for public in ("192.0.2.150", "192.0.2.151"):
-        time.sleep(6)
-        took = reboot_once(trio, public)
+    for took in reboots(trio, 2, calm=(6.0, 6.0)):
         print(f"the punched peer is back after {took:.1f} s")
         check(took <= SURVIVED_WITHIN * SLOW, f"that took {took:.1f} s")
         check(mesh.peer_state(trio.exposed, "node1") == "up", "the exposed node lost it")
