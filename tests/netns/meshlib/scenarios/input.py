@@ -1,7 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Bad input and odd hosts: a clear message, and never a crash or a half-made state."""
 
+import contextlib
 import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 from lablib import Node
@@ -28,6 +30,28 @@ def refuse(
     for word in wanted:
         check(word in said, f"the message doesn't name {word!r}: {said}")
     check(not mesh.has_device(node), "a device was made")
+
+
+@contextlib.contextmanager
+def _running(node: Node, prefix: tuple[str, ...], *options: str) -> Iterator[None]:
+    """The agent's command line behind those words."""
+    with node.log.open("ab") as log:
+        agent = node.popen(
+            *prefix,
+            *node.agent_command("--log-format", "text", *options),
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        eventually(
+            lambda: node.agent_answers() or agent.poll() is not None, "the agent doesn't answer", timeout=15
+        )
+        check(agent.poll() is None, f"the agent ended:\n{node.log_tail()}")
+        yield
+    finally:
+        agent.terminate()
+        agent.wait(timeout=20)
 
 
 @scenario(nodes=1, core=True, start=False)
@@ -179,28 +203,27 @@ def documented_capabilities_suffice(mesh: Mesh) -> None:
     unit = (Path(__file__).resolve().parents[4] / "config/systemd/wglan-agent.service").read_text()
     line = next(line for line in unit.splitlines() if line.startswith("CapabilityBoundingSet="))
     kept = ",".join("+" + word.removeprefix("CAP_").lower() for word in line.partition("=")[2].split())
-    with one.log.open("ab") as log:
-        agent = one.popen(
-            "setpriv",
-            "--bounding-set",
-            f"-all,{kept}",
-            "--inh-caps",
-            "-all",
-            "--no-new-privs",
-            *one.agent_command("--log-format", "text"),
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
+    confined = ("setpriv", "--bounding-set", f"-all,{kept}", "--inh-caps", "-all", "--no-new-privs")
+    with _running(one, confined):
         two.agent_start()
-        eventually(
-            lambda: one.agent_answers() or agent.poll() is not None, "the agent doesn't answer", timeout=15
-        )
-        check(agent.poll() is None, f"the agent ended:\n{one.log_tail()}")
         one.wait_ready(1)
         mesh.expect_ping(one, two.addresses.ipv4)
         mesh.expect_ping(mesh.pod(one), mesh.pod(two).ipv6)
-    finally:
-        agent.terminate()
-        agent.wait(timeout=20)
+
+
+@scenario(nodes=2, core=True, start=False)
+def raw_sockets_can_be_missed(mesh: Mesh) -> None:
+    """Without CAP_NET_RAW no NAT is opened and no peer probed: log and status say so, and the mesh forms."""
+    one, two = mesh.nodes
+    rawless = ("setpriv", "--bounding-set", "-net_raw", "--inh-caps", "-net_raw")
+    with _running(one, rawless, "--log-level", "debug"):
+        two.agent_start()
+        one.wait_ready(1)
+        mesh.expect_ping(one, two.addresses.ipv4)
+        mesh.expect_ping(mesh.pod(two), mesh.pod(one).ipv6)
+        said = [line for line in mesh.log(one).splitlines() if "NATs aren't opened beforehand" in line]
+        print("\n".join(said))
+        check(len(said) == 1, f"said {len(said)} times that NATs aren't opened")
+        check("open a raw socket" in said[0] and "EPERM" in said[0], f"why isn't said: {said[0]}")
+        warnings = one.wglanctl_json("status")["warnings"]
+        check(any("CAP_NET_RAW" in warning for warning in warnings), f"the status doesn't warn: {warnings}")
