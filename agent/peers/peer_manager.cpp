@@ -9,6 +9,7 @@ namespace {
 constexpr Milliseconds kMostPatience{3000};  // with half-open handshakes, before a new beginning
 constexpr Seconds kSilent{5};
 constexpr Milliseconds kPathStep{50};
+constexpr Milliseconds kCalmStep{250};
 constexpr char kReplaced[] = "another key answers at its endpoint";
 
 // At an IPv4 address that it doesn't announce.
@@ -273,6 +274,10 @@ std::vector<PublicKey> PeerManager::tick(SteadyTime now, UnixTime unix_now) {
         if (entry.hold_until) next_tick_ = std::min(next_tick_, *entry.hold_until);
     }
     standing_.reset();
+    // A hundred peers that are up would have it wake for each one's probe: those of a quarter of a second go
+    // together, and keep together from then on.
+    if (!searching_ && !suspecting_ && next_tick_ != SteadyTime::max())
+        next_tick_ = std::max(next_tick_, now + kCalmStep);
     return changed;
 }
 
