@@ -15,8 +15,9 @@ namespace {
 
 constexpr std::size_t kBatch = 4096;
 // Maps without preallocation take entries from a small reserve of each CPU, which many writes in a row
-// exhaust; the kernel fills it up as soon as it is left alone (kernel/bpf/memalloc.c).
-constexpr int kAttempts = 20;
+// exhaust; the kernel fills it up as soon as it is left alone (kernel/bpf/memalloc.c), where a CPU can't
+// interrupt itself with the next tick, which may be 10 ms away.
+constexpr int kAttempts = 60;
 constexpr std::chrono::microseconds kRefill{500};
 constexpr int kNotSupported = 524;  // ENOTSUPP: the kernel's own number, not in <errno.h>
 

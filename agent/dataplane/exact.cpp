@@ -8,7 +8,6 @@
 
 #include "agent/dataplane/object.h"
 #include "maps/convert.h"
-#include "maps/table.h"
 
 namespace wglan {
 
@@ -33,9 +32,7 @@ Result<> ExactTable::publish() const {
 
 void ExactTable::add_own_hits(RouteHits& hits) const {
     if (!on()) return;
-    auto copy = duplicate(inner_.get());
-    if (!copy) return;
-    const auto entries = Table<Key, wglan_route>(std::move(*copy), "wglan_exact6").dump();
+    const auto entries = inner_.dump();
     if (!entries) return;
     for (const auto& [key, value] : *entries)
         if (value.hits != 0) hits[to_prefix(key)] += value.hits;
@@ -55,7 +52,7 @@ void ExactTable::take_away() {
     publish_none();
     (void)bpf_map_delete_elem(outer_, &kSlot);
     add_own_hits(former());
-    inner_.reset();
+    inner_ = {};
     counts_.fill(0);
     size_ = room_ = 0;
 }
@@ -76,15 +73,13 @@ Result<> ExactTable::make(std::span<const Key> keys, std::span<const wglan_route
     UniqueFd made(bpf_map_create(BPF_MAP_TYPE_HASH, "wglan_exact6", sizeof(Key), sizeof(wglan_route),
                                  static_cast<__u32>(room), &options));
     if (!made.valid()) return fail_errno("make a table of routes");
-    auto copy = duplicate(made.get());
-    if (!copy) return Failure(copy.error());
-    const Table<Key, wglan_route> table(std::move(*copy), "wglan_exact6");
+    Table<Key, wglan_route> table(std::move(made), "wglan_exact6");
     if (auto put = table.put_all(keys, values); !put) return put;
-    const int fd = made.get();
+    const int fd = table.raw().fd();
     if (bpf_map_update_elem(outer_, &kSlot, &fd, BPF_ANY) != 0)
         return fail_errno("publish a table of routes");
     add_own_hits(former());
-    inner_ = std::move(made);
+    inner_ = std::move(table);
     counts_.fill(0);
     for (const Key& key : keys) ++count_of(key);
     size_ = keys.size();
@@ -93,11 +88,11 @@ Result<> ExactTable::make(std::span<const Key> keys, std::span<const wglan_route
 }
 
 Result<bool> ExactTable::put_one(const Key& key, const wglan_route& value) {
-    if (bpf_map_update_elem(inner_.get(), &key, &value, BPF_EXIST) == 0) return true;
-    if (errno != ENOENT) return fail_errno("write to a table of routes");
+    const auto changed = inner_.put(key, value, BPF_EXIST);
+    if (changed) return true;
+    if (changed.error().kind() != ErrorKind::not_found) return Failure(changed.error());
     if (size_ >= room_) return false;
-    if (bpf_map_update_elem(inner_.get(), &key, &value, BPF_NOEXIST) != 0)
-        return fail_errno("write to a table of routes");
+    if (auto added = inner_.put(key, value, BPF_NOEXIST); !added) return Failure(added.error());
     ++size_;
     if (++count_of(key) > 1) return true;
     if (auto told = publish(); !told) return Failure(told.error());
@@ -105,7 +100,7 @@ Result<bool> ExactTable::put_one(const Key& key, const wglan_route& value) {
 }
 
 Result<bool> ExactTable::remove_one(const Key& key) {
-    if (bpf_map_delete_elem(inner_.get(), &key) != 0) {
+    if (bpf_map_delete_elem(inner_.raw().fd(), &key) != 0) {
         if (errno == ENOENT) return false;
         return fail(ErrorKind::io, "an entry can't be removed");
     }

@@ -9,9 +9,9 @@
 #include <vector>
 
 #include "agent/base/result.h"
-#include "agent/base/unique_fd.h"
 #include "agent/dataplane/beside_trie.h"
 #include "agent/dataplane/route_hits.h"
+#include "maps/table.h"
 #include "maps/wglan_maps.h"
 
 namespace wglan {
@@ -24,7 +24,7 @@ public:
     ExactTable(int outer, int lengths, int trie, std::size_t from)
         : BesideTrie("IPv6", from), outer_(outer), lengths_(lengths), trie_(trie) {}
 
-    bool on() const override { return inner_.valid(); }
+    bool on() const override { return inner_.raw().fd() >= 0; }
 
 private:
     static constexpr std::size_t kLengths = sizeof(Key::address) * 8 + 1;
@@ -40,7 +40,7 @@ private:
     std::uint32_t& count_of(const Key& key);
 
     int outer_, lengths_, trie_;
-    UniqueFd inner_;
+    Table<Key, wglan_route> inner_;                 // without a descriptor: off
     std::array<std::uint32_t, kLengths> counts_{};  // entries, by prefix length
     std::size_t size_ = 0, room_ = 0;
 };
