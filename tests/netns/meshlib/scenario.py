@@ -133,6 +133,11 @@ class Mesh:
     def has_device(self, node: Node, device: str = "wglan0") -> bool:
         return node.run("ip", "link", "show", device, check=False).returncode == 0
 
+    def has_tcx(self, node: Node) -> bool:
+        """Whether the kernel has it: the agent takes clsact filters else."""
+        places = node.wglanctl_json("status")["steering"]["attachments"]
+        return all(place["kind"] != "clsact" for place in places)
+
     def metric(self, node: Node, name: str) -> float:
         """The sum over a metric's labels; a name with {labels} picks one; 0 if it isn't there."""
         text = node.run("curl", "-sS", "--max-time", "5", "http://127.0.0.1:9586/metrics").stdout

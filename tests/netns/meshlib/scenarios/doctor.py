@@ -127,11 +127,16 @@ def doctor_names_each_fault(mesh: Mesh) -> None:
     one, two = mesh.nodes
     with held(one, "/proc/sys/net/ipv4/conf/wglan0/rp_filter", 1):
         expect(ask(one), "rp_filter", "fail", "strict at wglan0")
-    with Foreign(one.command, "eth0", "egress", "first"):
-        # The place is won back from the first that takes it (by TCX), within seconds, and not from the next.
-        wait_until(lambda: not of(ask(one), "hooks", "warn"), timeout=5, step=1)
+    if mesh.has_tcx(one):
         with Foreign(one.command, "eth0", "egress", "first"):
+            # The place is won back from the first that takes it, within seconds, and not from the next.
+            wait_until(lambda: not of(ask(one), "hooks", "warn"), timeout=5, step=1)
+            with Foreign(one.command, "eth0", "egress", "first"):
+                expect(ask(one), "hooks", "warn", "stranger runs before wglan_egress")
+    else:
+        with Foreign(one.command, "eth0", "egress", "filter"):
             expect(ask(one), "hooks", "warn", "stranger runs before wglan_egress")
+        one.run("tc", "filter", "del", "dev", "eth0", "egress", "pref", "1")
     eventually(lambda: not of(ask(one), "hooks", "warn"), "the stranger is gone", timeout=5, step=1)
     for rule, words in (
         (["fwmark", "0x10/0x10", "table", "77"], "routes packets with the mark of WireGuard's own"),

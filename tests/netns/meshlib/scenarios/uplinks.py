@@ -70,9 +70,8 @@ class Follower:
             check(statistics.median(times) <= _FOLLOWS * SLOW, f"{what}: {times}")
 
 
-def _needs_tcx(node: Node) -> None:
-    places = node.wglanctl_json("status")["steering"]["attachments"]
-    if any(place["kind"] == "clsact" for place in places):
+def _needs_tcx(mesh: Mesh, node: Node) -> None:
+    if not mesh.has_tcx(node):
         raise Skipped("the kernel has no TCX: hooks can't be asked for fast enough")
 
 
@@ -80,7 +79,7 @@ def _needs_tcx(node: Node) -> None:
 def uplinks_are_followed(mesh: Mesh) -> None:
     """Devices come, are renamed, enslaved to a bridge, re-created and go: hooked within 100 ms."""
     one, two = mesh.nodes
-    _needs_tcx(one)
+    _needs_tcx(mesh, one)
     follower = Follower(one)
     veth = ["link add up1 type veth peer name far1", "link set far1 up", "link set up1 up"]
     with mesh.stream(one, two, two.addresses.ipv4) as stream:
@@ -128,7 +127,7 @@ def uplinks_are_followed(mesh: Mesh) -> None:
 def bonds_are_followed(mesh: Mesh) -> None:
     """A device that has the address is enslaved to a bond, which takes it over."""
     one = mesh.nodes[0]
-    _needs_tcx(one)
+    _needs_tcx(mesh, one)
     if one.run("ip", "link", "add", "bond7", "type", "bond", check=False).returncode != 0:
         raise Skipped("the kernel has no bonding")
     ip_batch(["link del bond7"], namespace=one.namespace)
@@ -158,7 +157,7 @@ def bonds_are_followed(mesh: Mesh) -> None:
 def named_uplinks_are_followed(mesh: Mesh) -> None:
     """A list of names and globs: renamed into it and out of it, within 100 ms."""
     one = mesh.nodes[0]
-    _needs_tcx(one)
+    _needs_tcx(mesh, one)
     mesh.reconfigure(one, [{"op": "add", "path": "/steering/uplinks", "value": ["eth0", "wan*"]}])
     eventually(lambda: "eth0" in _ours(one), "eth0 isn't hooked", timeout=5)
     follower = Follower(one)
@@ -191,7 +190,7 @@ def _order(node: Node, device: str = "eth0", hook: str = "egress") -> list[str]:
 def programs_of_others_stay(mesh: Mesh) -> None:
     """TCX programs and filters of others beside ours: they stay, in order, and see what we don't take."""
     one, two = mesh.nodes
-    _needs_tcx(one)
+    _needs_tcx(mesh, one)
     with contextlib.ExitStack() as others:
         egress, ingress, tunnel, clsact = (
             others.enter_context(hooks.Foreign(one.command, *place))
@@ -232,7 +231,7 @@ def programs_of_others_stay(mesh: Mesh) -> None:
 def place_is_won_back(mesh: Mesh) -> None:
     """A program that comes before ours under traffic: ours is first again, once; nothing is lost."""
     one, two = mesh.nodes
-    _needs_tcx(one)
+    _needs_tcx(mesh, one)
     with contextlib.ExitStack() as others, mesh.stream(one, two, two.addresses.ipv4) as stream:
         repairs = mesh.metric(one, "wglan_drift_repairs_total")
         others.enter_context(hooks.Foreign(one.command, "eth0", "egress", "first"))
