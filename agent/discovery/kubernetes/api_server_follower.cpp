@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/discovery/kubernetes/node.h"
 
 namespace wglan {
 namespace {
@@ -91,6 +92,9 @@ Task<Milliseconds> ApiServerFollower::read_events(std::unique_ptr<HttpStream> st
             // rule here: this object hardly ever changes, and without a change there are no bookmarks either.
             if (line.error().kind() == ErrorKind::exhausted) version_.clear();
             const bool silent = line.error().kind() == ErrorKind::timeout;
+            // Or the server was given a backup, and waits with its news for a number that it won't reach for
+            // long.
+            if (silent) version_.clear();
             co_return first && !silent ? backoff_.next() : Milliseconds{0};
         }
         auto event = parse_slice_event(*line);
@@ -99,6 +103,10 @@ Task<Milliseconds> ApiServerFollower::read_events(std::unique_ptr<HttpStream> st
             co_return backoff_.next();
         }
         backoff_.reset();
+        if (is_later(version_, event->resource_version)) {
+            version_.clear();  // told in order, it can't go back
+            co_return kLeastPause;
+        }
         version_ = event->resource_version;
         if (event->kind == SliceEvent::Kind::put) tell(std::move(event->servers));
         if (stopped_) co_return Milliseconds{0};

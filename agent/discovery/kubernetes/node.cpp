@@ -136,6 +136,14 @@ Result<KubeNode> read_node(const Json& object, std::string_view prefix) {
     return node;
 }
 
+// Of what may be no Node.
+std::string name_of(const Json& item) {
+    if (!item.is_object()) return {};
+    const auto metadata = part(item, "metadata");
+    if (!metadata) return {};
+    return json_read::string_field(**metadata, "name", 253).value_or("");
+}
+
 }  // namespace
 
 bool is_later(std::string_view version, std::string_view than) {
@@ -174,7 +182,7 @@ Result<KubeNodeList> parse_node_list(std::string_view json, std::string_view pre
         if (node)
             list.nodes.push_back(std::move(*node));
         else
-            list.refused.push_back(node.error().message());
+            list.refused.push_back({name_of(item), node.error().message()});
         return {};
     });
     if (!read) return Failure(read.error());

@@ -41,9 +41,15 @@ struct KubeNode {
     bool operator==(const KubeNode&) const = default;
 };
 
+// An item of a list that is no Node anyone could use.
+struct RefusedNode {
+    std::string name;  // "" = not even that can be read
+    std::string why;
+};
+
 struct KubeNodeList {
     std::vector<KubeNode> nodes;
-    std::vector<std::string> refused;  // "NAME: why": items that are no Nodes anyone could use
+    std::vector<RefusedNode> refused;
     std::string resource_version;
     std::string next;  // continue token; "" = this is the last page
 };

@@ -22,6 +22,8 @@ constexpr Seconds kLasting{10};     // a watch that ends later is none that ends
 // Nodes judged in one go (two checks of signatures each) before others get their turn.
 constexpr std::size_t kBatch = 32;
 constexpr std::size_t kNamed = 10;  // Nodes without an agent
+// Between attempts that need not wait: a server that ends each watch after a line isn't called without end.
+constexpr Milliseconds kLeastPause{100};
 
 }  // namespace
 
@@ -47,7 +49,7 @@ Task<void> NodeFollower::run(Emit emit, See see) {
         stream_ = nullptr;
         if (stopped_) break;
         if (!ended.quiet) failed(ended);
-        timer_.expires_after(ended.wait ? std::max(*ended.wait, Milliseconds{0}) : backoff_.next());
+        timer_.expires_after(ended.at_once ? kLeastPause : std::max(ended.asked, backoff_.next()));
         boost::system::error_code ignored;
         co_await timer_.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
     }
@@ -88,7 +90,7 @@ Task<NodeFollower::Ended> NodeFollower::follow() {
         std::string body;
         if (auto line = co_await (*opened)->read_line(times_.request_timeout)) body = std::move(*line);
         Ended ended{kube_error(status, body, "watch Nodes"), SourceState::degraded};
-        ended.wait = retry_after((*opened)->headers(), times_.most_retry_after);
+        ended.asked = retry_after((*opened)->headers(), times_.most_retry_after).value_or(ended.asked);
         co_return ended;
     }
     synced();
@@ -114,10 +116,7 @@ Task<std::optional<NodeFollower::Ended>> NodeFollower::look_again() {
 NodeFollower::Ended NodeFollower::forgotten(Error error) {
     version_.clear();
     Ended ended{std::move(error), SourceState::degraded};
-    if (!fresh_) {
-        ended.quiet = true;
-        ended.wait = Milliseconds{0};
-    }
+    if (!fresh_) ended.quiet = ended.at_once = true;
     return ended;
 }
 
@@ -131,13 +130,13 @@ Task<tl::expected<KubeNodeList, NodeFollower::Ended>> NodeFollower::page(std::st
         // Nodes may have much in their annotations: fewer at a time will do.
         if (response.error().kind() == ErrorKind::exhausted && page_ > 1) {
             page_ = std::max<std::size_t>(page_ / 4, 1);
-            ended.wait = Milliseconds{0};
+            ended.at_once = true;
         }
         co_return tl::unexpected(std::move(ended));
     }
     if (response->status != 200) {
         Ended ended{kube_error(response->status, response->body, "list Nodes"), SourceState::degraded};
-        ended.wait = retry_after(*response, times_.most_retry_after);
+        ended.asked = retry_after(*response, times_.most_retry_after).value_or(ended.asked);
         co_return tl::unexpected(std::move(ended));
     }
     auto parsed = parse_node_list(response->body, prefix_);
@@ -160,7 +159,7 @@ Task<std::optional<NodeFollower::Ended>> NodeFollower::list() {
     for (;;) {
         if (!got) co_return std::move(got.error());
         if (stopped_) co_return Ended{Error(ErrorKind::io, "stopped")};
-        for (const auto& reason : got->refused) view_.add_refused(reason);
+        for (const auto& node : got->refused) view_.add_refused(node);
         version = std::move(got->resource_version);
         const std::string next = std::move(got->next);
         auto nodes = std::move(got->nodes);
@@ -235,7 +234,7 @@ NodeFollower::Ended NodeFollower::broken(const Error& error, bool read_any, Stea
     ended.quiet = lasted || error.kind() == ErrorKind::not_found;
     if (lasted) {
         backoff_.reset();
-        ended.wait = Milliseconds{0};
+        ended.at_once = true;
     }
     return ended;
 }

@@ -28,8 +28,9 @@ private:
     struct Ended {
         Error error;
         SourceState state = SourceState::down;
-        bool quiet = false;                     // a watch ended as each does some day
-        std::optional<Milliseconds> wait = {};  // the server said how long; 0 = at once
+        bool quiet = false;       // a watch ended as each does some day
+        bool at_once = false;     // no back-off before the next attempt
+        Milliseconds asked = {};  // by the server (Retry-After), at least
     };
 
     Task<Ended> follow();

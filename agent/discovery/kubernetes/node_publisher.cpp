@@ -19,6 +19,7 @@ namespace {
 
 // Somebody who removes them again and again must not make us flood the API server.
 constexpr Milliseconds kMinInterval{1000};
+constexpr Milliseconds kHold{300};
 
 bool holds(const KubeNode& node, const Annotations& wanted) {
     return std::ranges::all_of(wanted, [&](const auto& item) {
@@ -75,6 +76,14 @@ bool NodePublisher::due() const {
 
 void NodePublisher::publish(OwnRecord own) {
     record_ = std::move(own.record);
+    if (std::exchange(held_, false)) not_before_ = last_patch_ + kMinInterval;
+    timer_.cancel();
+}
+
+void NodePublisher::hold() {
+    if (!record_) return;
+    not_before_ = std::max(not_before_, context_.clock->now() + kHold);
+    held_ = true;
     timer_.cancel();
 }
 
@@ -164,7 +173,9 @@ Task<void> NodePublisher::patch_once() {
         co_return;
     }
     set_error(std::move(why));
-    not_before_ = context_.clock->now() + (wait ? *wait : backoff_.next());
+    // No shorter than between two that succeed, whatever the server asks for.
+    const Milliseconds pause = std::max(wait.value_or(Milliseconds{0}), backoff_.next());
+    not_before_ = std::max(not_before_, context_.clock->now() + pause);
 }
 
 Task<Result<>> NodePublisher::withdraw(std::uint64_t sequence, Milliseconds limit) {

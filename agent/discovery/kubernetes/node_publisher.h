@@ -22,6 +22,8 @@ public:
     void stop();
 
     void publish(OwnRecord own);
+    // Another record is about to come: the one at hand waits a moment for it.
+    void hold();
     // What the API says of our Node; own_sequence to tell, if any.
     std::optional<SourceUpdate> saw(const OwnNode& own);
     // Our record is withdrawn with this sequence, then our annotations go; nothing is published any more
@@ -57,6 +59,7 @@ private:
     SteadyTime last_patch_{};
     std::uint64_t told_ = 0;
     std::string error_;
+    bool held_ = false;
     bool stopped_ = false;
 };
 

@@ -45,14 +45,16 @@ struct Shared final : SourceTasks {
     }
 
     // A Node that is gone had its pods; that it will have others is told when it is there.
-    void tell_pods(const OwnNode& own) {
-        if (!own.node || own.node->pod_cidrs == told_pods) return;
+    // True if there was news: our record may be another one then.
+    bool tell_pods(const OwnNode& own) {
+        if (!own.node || own.node->pod_cidrs == told_pods) return false;
         told_pods = own.node->pod_cidrs;
         SourceUpdate update;
         update.kind = SourceUpdate::Kind::own_pods;
         update.source = kName;
         update.pod_prefixes = *told_pods;
         tell(std::move(update));
+        return true;
     }
 
     NodePublisher publisher;
@@ -75,9 +77,10 @@ public:
         // The outer lambdas own `self` for as long as their coroutine lives; the inner ones needn't.
         auto tell = [raw = self.get()](SourceUpdate update) { raw->tell(std::move(update)); };
         auto see = [raw = self.get()](const OwnNode& own) {
-            raw->tell_pods(own);
+            const bool pods_are_news = raw->tell_pods(own);
             if (raw->reporter) raw->reporter->saw(own);
             if (auto news = raw->publisher.saw(own)) raw->tell(std::move(*news));
+            if (pods_are_news) raw->publisher.hold();
         };
         auto found = [raw = self.get()](const std::vector<Endpoint>& all) { raw->tell_servers(&all); };
         asio::post(self->io, [self] { self->tell_servers(nullptr); });

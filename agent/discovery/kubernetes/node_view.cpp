@@ -48,7 +48,9 @@ void NodeView::add_listed(const KubeNode& node) {
     list_records_.push_back(std::move(*record));
 }
 
-void NodeView::add_refused(const std::string& reason) { refuse("a Node", reason, list_updates_); }
+void NodeView::add_refused(const RefusedNode& node) {
+    refuse(node.name.empty() ? "a Node" : node.name, node.why, list_updates_);
+}
 
 std::vector<SourceUpdate> NodeView::end_list(OwnNode& own) {
     auto updates = std::move(list_updates_);

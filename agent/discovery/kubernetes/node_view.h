@@ -26,7 +26,7 @@ public:
     // A complete list comes page by page.
     void begin_list();
     void add_listed(const KubeNode& node);
-    void add_refused(const std::string& reason);
+    void add_refused(const RefusedNode& node);
     // What is refused of the list's Nodes and what no longer is, then the snapshot.
     std::vector<SourceUpdate> end_list(OwnNode& own);
 

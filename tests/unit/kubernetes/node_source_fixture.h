@@ -64,6 +64,7 @@ protected:
             for (const auto& record : update.records) names.insert(record.record.name);
             if (update.kind == SourceUpdate::Kind::tombstone) withdrawn.push_back(update.tombstone);
             if (update.kind == SourceUpdate::Kind::gone) gone.push_back(update.identity);
+            if (update.kind == SourceUpdate::Kind::own_pods) own_pods = true;
             if (update.kind == SourceUpdate::Kind::own_sequence) own_sequence = update.sequence;
             if (update.kind == SourceUpdate::Kind::api_servers) {
                 servers = update.api_servers;
@@ -105,6 +106,7 @@ protected:
     std::vector<Tombstone> withdrawn;
     std::vector<std::string> refused;
     std::uint64_t own_sequence = 0;
+    bool own_pods = false;
     std::vector<HostPort> servers;
     bool servers_complete = false;
 };

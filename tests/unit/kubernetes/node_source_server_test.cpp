@@ -84,7 +84,7 @@ TEST_F(ServerTest, AnIdleClusterIsNoTrouble) {
     add(two, true);
     start();
     until_synced();
-    for (int i = 0; i < 40; ++i) {
+    for (int i = 0; i < 80; ++i) {
         test::run(io, test::sleep_for(Milliseconds{10}));
         ASSERT_EQ(source->status().state, SourceState::synced) << source->status().last_error;
     }
@@ -108,6 +108,17 @@ TEST_F(ServerTest, AServerThatWaitsForItsOldHistoryIsListed) {
     add(two, true);  // at a number that our watch is past
     until([&] { return names.contains("node2"); });
     EXPECT_EQ(api.state->count("LIST"), 2U);
+}
+
+TEST_F(ServerTest, SlicesOfAServerThatWaitsForItsOldHistoryAreListed) {
+    options.times.silence = Milliseconds{80};
+    api.state->put_slice({"192.0.2.11"});
+    start();
+    until([&] { return servers.size() == 2; });
+    api.state->events.clear();
+    api.state->revision = 5;
+    api.state->put_slice({"192.0.2.11", "192.0.2.12"});  // at a number that our watch is past
+    until([&] { return servers.size() == 3; });
 }
 
 TEST_F(ServerTest, ANodeMadeAnewUnderAPatchIsWrittenToAtOnce) {

@@ -238,6 +238,40 @@ TEST_F(NodeSourceTest, WaitsAsLongAsItIsTold) {
     EXPECT_EQ(api.state->count("LIST"), 2U);
 }
 
+TEST_F(NodeSourceTest, NoServerCanAskToBeHammered) {
+    options.times.backoff_first = options.times.backoff_most = Milliseconds{200};
+    api.state->retry_after = "0";
+    for (const auto status : {&api.state->list_status, &api.state->watch_status, &api.state->patch_status})
+        status->assign(1000, 503);
+    start();
+    test::run(io, test::sleep_for(Milliseconds{700}));
+    EXPECT_GE(api.state->count("LIST"), 2U);
+    EXPECT_LE(api.state->count("LIST"), 8U);
+    api.state->list_status.clear();
+    until([&] { return api.state->count("WATCH") > 0; });
+    publish(5);
+    test::run(io, test::sleep_for(Milliseconds{700}));
+    EXPECT_LE(api.state->count("WATCH"), 10U);
+    EXPECT_EQ(api.state->count("PATCH"), 1U) << "a second goes by between two";
+}
+
+TEST_F(NodeSourceTest, TheRecordWaitsForThePodsThatTheClusterGives) {
+    start();
+    publish(5);  // before it is known what pods the node has
+    until([&] { return own_pods; });
+    publish(6);
+    until([&] { return !own("sequence").empty(); });
+    settle();
+    EXPECT_EQ(own("sequence"), "6");
+    EXPECT_EQ(api.state->count("PATCH"), 1U);
+}
+
+TEST_F(NodeSourceTest, TheRecordWaitsNotForEver) {
+    start();
+    publish(5);
+    until([&] { return own("sequence") == "5"; });
+}
+
 TEST_F(NodeSourceTest, RefusedNodesSpoilNothing) {
     add(two, true);
     auto bad = object_of(three, true);
