@@ -144,7 +144,7 @@ struct wglan_peer {
 enum wglan_endpoint_kind {
     WGLAN_ENDPOINT_OUTER = 1,    /* WireGuard packets: UDP from our listen port to address and port */
     WGLAN_ENDPOINT_REACH = 2,    /* address, port and protocol that are never steered */
-    WGLAN_ENDPOINT_FRAGMENT = 3, /* address and protocol (port 0) of one of the above: later fragments */
+    WGLAN_ENDPOINT_FRAGMENT = 3, /* address and protocol (port 0) of one to reach: later fragments */
     WGLAN_ENDPOINT_SERVE = 4,    /* own address, port and protocol: what is sent from there isn't dropped */
 };
 

@@ -76,10 +76,12 @@ SteerPeer decode_peer(PeerId id, const wglan_peer& peer) {
     return decoded;
 }
 
-std::pair<wglan_endpoint_key, wglan_endpoint_key> encode_endpoint(const SteerEndpoint& endpoint) {
+EndpointKeys encode_endpoint(const SteerEndpoint& endpoint) {
     const auto kind = static_cast<wglan_endpoint_kind>(endpoint.kind);
-    return {to_endpoint_key(kind, endpoint.endpoint, endpoint.protocol),
-            to_endpoint_key(WGLAN_ENDPOINT_FRAGMENT, endpoint.endpoint, endpoint.protocol)};
+    EndpointKeys keys{to_endpoint_key(kind, endpoint.endpoint, endpoint.protocol), std::nullopt};
+    if (endpoint.kind == SteerEndpoint::Kind::reach)
+        keys.fragment = to_endpoint_key(WGLAN_ENDPOINT_FRAGMENT, endpoint.endpoint, endpoint.protocol);
+    return keys;
 }
 
 bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint) {

@@ -19,8 +19,14 @@ SteerRoute decode_route(const Prefix& prefix, const wglan_route& route);
 wglan_peer encode_peer(const SteerPeer& peer);
 SteerPeer decode_peer(PeerId id, const wglan_peer& peer);
 
-// The entry itself and the one by which its later fragments are known.
-std::pair<wglan_endpoint_key, wglan_endpoint_key> encode_endpoint(const SteerEndpoint& endpoint);
+struct EndpointKeys {
+    wglan_endpoint_key whole;
+    std::optional<wglan_endpoint_key>
+        fragment;  // by which later fragments are known, where they are let pass
+};
+// WireGuard's own packets are known by their mark, fragments as well: anybody's to the same address would
+// pass.
+EndpointKeys encode_endpoint(const SteerEndpoint& endpoint);
 // False: a fragment entry or one of an unknown kind.
 bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint);
 

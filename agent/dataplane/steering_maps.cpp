@@ -84,6 +84,15 @@ Result<SteeringMaps> SteeringMaps::open(const SteerObject& object, std::size_t e
     if (!entries) return Failure(entries.error());
     for (const auto& [key, value] : *entries)
         if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) maps.endpoints_.insert(endpoint);
+    // Versions before let later fragments to WireGuard's endpoints pass.
+    std::set<std::pair<IpAddress, std::uint8_t>> fragments;
+    for (const SteerEndpoint& endpoint : maps.endpoints_)
+        if (encode_endpoint(endpoint).fragment)
+            fragments.emplace(endpoint.endpoint.address, endpoint.protocol);
+    for (const auto& [key, value] : *entries)
+        if (key.kind == WGLAN_ENDPOINT_FRAGMENT &&
+            !fragments.contains({to_address(key.address), key.protocol}))
+            if (auto removed = maps.tables_->endpoints.remove(key); !removed) return Failure(removed.error());
     const auto clones = maps.tables_->clones.dump();
     if (!clones) return Failure(clones.error());
     for (const auto& [used, places] : *clones)
@@ -250,7 +259,7 @@ Result<> SteeringMaps::put_endpoints(const std::vector<SteerEndpoint>& endpoints
     for (const SteerEndpoint& endpoint : endpoints) {
         const auto [whole, fragment] = encode_endpoint(endpoint);
         keys.push_back(whole);
-        keys.push_back(fragment);
+        if (fragment) keys.push_back(*fragment);
     }
     const std::vector<wglan_endpoint> values(keys.size());
     if (auto put = tables_->endpoints.put_all(keys, values); !put) return put;
@@ -264,12 +273,12 @@ Result<> SteeringMaps::remove_endpoints(const std::vector<SteerEndpoint>& endpoi
     for (const SteerEndpoint& endpoint : endpoints) endpoints_.erase(endpoint);
     announce_reach_ports();
     for (const SteerEndpoint& endpoint : endpoints_)
-        used.emplace(endpoint.endpoint.address, endpoint.protocol);
+        if (encode_endpoint(endpoint).fragment) used.emplace(endpoint.endpoint.address, endpoint.protocol);
     for (const SteerEndpoint& endpoint : endpoints) {
         const auto [whole, fragment] = encode_endpoint(endpoint);
         if (auto removed = tables_->endpoints.remove(whole); !removed) return removed;
-        if (used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
-        if (auto removed = tables_->endpoints.remove(fragment); !removed) return removed;
+        if (!fragment || used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
+        if (auto removed = tables_->endpoints.remove(*fragment); !removed) return removed;
     }
     return {};
 }

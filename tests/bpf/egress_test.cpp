@@ -148,12 +148,19 @@ TEST_F(Steer, LetsOuterPacketsPassByPortAndEndpoint) {
     other.transport = udp(kPort, 51999);
     expect_untouched(frame(other), kRedirect);
 
+    // Whose they are nobody can tell: the rest of anybody's datagram must not leave in clear.
     Ip later = v4();
     later.fragment = 0x2001;
+    const Bytes later6 = frame(extended(Bytes{17, 0, 0, 8, 0, 0, 0, 1}, 44));
+    expect_untouched(frame(later), kRedirect);
+    expect_untouched(later6, kRedirect);
+    // What is always to be reached is, as a whole.
+    endpoint(SteerEndpoint::Kind::reach, "10.1.2.3:4789");
+    endpoint(SteerEndpoint::Kind::reach, "[fd01::5]:4789");
     expect_untouched(frame(later), kNext);
+    expect_untouched(later6, kNext);
     later.protocol = 1;
     expect_untouched(frame(later), kRedirect);
-    expect_untouched(frame(extended(Bytes{17, 0, 0, 8, 0, 0, 0, 1}, 44)), kNext);
 }
 
 // What others always reach here answers, whether this side thinks that the tunnel works or not.

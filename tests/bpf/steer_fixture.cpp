@@ -83,7 +83,9 @@ void Steer::endpoint(SteerEndpoint::Kind kind, const std::string& where, std::ui
 void Steer::endpoint(const SteerEndpoint& one) {
     const auto [whole, fragment] = encode_endpoint(one);
     ASSERT_TRUE(object_->tables().endpoints.put(whole, {}));
-    ASSERT_TRUE(object_->tables().endpoints.put(fragment, {}));
+    if (fragment) {
+        ASSERT_TRUE(object_->tables().endpoints.put(*fragment, {}));
+    }
     auto value = object_->tables().config.get(0);
     ASSERT_TRUE(value);
     const std::uint16_t port = one.endpoint.port;
