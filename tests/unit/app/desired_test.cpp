@@ -247,6 +247,24 @@ TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {
     EXPECT_EQ(capacity_warnings(wanted, config).size(), 2U);
 }
 
+TEST_F(DesiredTest, ManyNetworksOfOnePeerTakeNobodysNodeOrPodsAway) {
+    handshake();
+    config.bpf.max_routes = 1024;
+    // Before the others, as it comes first.
+    for (int i = 0; i < 1200; ++i)
+        peers[0].prefixes.insert(peers[0].prefixes.begin(), {net("10." + std::to_string(i / 256) + "." +
+                                                                 std::to_string(i % 256) + ".0/24"),
+                                                             PrefixClass::extra, "service:a"});
+    std::size_t extra = 0;
+    const Desired wanted = build();
+    for (const OwnedPrefix& owned : peers[0].prefixes)
+        if (owned.cls == PrefixClass::extra)
+            extra += wanted.steer_routes.contains(owned.prefix) ? 1 : 0;
+        else
+            EXPECT_TRUE(wanted.steer_routes.contains(owned.prefix)) << owned.prefix.to_string();
+    EXPECT_EQ(extra + 2, 960U);
+}
+
 TEST_F(DesiredTest, LeavesOutEndpointsThatHaveNoRoom) {
     handshake();
     const auto named = [&](int count) {
