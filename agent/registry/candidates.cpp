@@ -89,6 +89,15 @@ bool steered(const OwnedPrefix& owned) {
     return owned.cls != PrefixClass::node && !owned.prefix.is_default();
 }
 
+// The last of an IPv4 network's addresses; one of two addresses or one has no such (RFC 3021).
+bool is_broadcast_of(const Prefix& network, const IpAddress& address) {
+    if (network.family() != Family::v4 || network.length() > 30 || !network.contains(address)) return false;
+    const auto bytes = address.bytes();
+    for (unsigned bit = network.length(); bit < 32; ++bit)
+        if ((bytes[bit / 8] >> (7 - bit % 8) & 1) == 0) return false;
+    return true;
+}
+
 // The prefixes that others' endpoints must not lie in, and who has them.
 class Steered {
 public:
@@ -129,12 +138,16 @@ private:
 
 }  // namespace
 
-void refuse_candidates(std::vector<Draft>& drafts, const Prefix& overlay, MergeResult& result) {
+void refuse_candidates(std::vector<Draft>& drafts, const Prefix& overlay, const OwnClaims& own,
+                       MergeResult& result) {
     const Steered others(drafts);
     const auto why = [&](const Draft& draft, const Candidate& candidate) -> std::string {
         const auto endpoint = candidate.where.endpoint();
         if (!endpoint) return {};
         if (!usable_place(endpoint->address)) return "nobody can be reached at such an address";
+        for (const Prefix& network : own.networks)
+            if (is_broadcast_of(network, endpoint->address))
+                return "the broadcast address of " + network.to_string();
         if (overlay.contains(endpoint->address))
             return "an endpoint inside the overlay network " + overlay.to_string() +
                    ": a tunnel inside a tunnel";

@@ -51,6 +51,7 @@ SeenByPeers gather_seen(const std::vector<const Record*>& records);
 // inside a pod or extra prefix of the peer itself, or one that was assigned; what a peer names itself also
 // inside others' pod prefixes. (Those that are around somebody's only place were refused before: what another
 // member claims takes that away from nobody.)
-void refuse_candidates(std::vector<Draft>& drafts, const Prefix& overlay, MergeResult& result);
+void refuse_candidates(std::vector<Draft>& drafts, const Prefix& overlay, const OwnClaims& own,
+                       MergeResult& result);
 
 }  // namespace wglan

@@ -337,7 +337,7 @@ MergeResult Registry::merge(const OwnClaims& own, const Liveness& liveness, Stea
                                                  seen_by_peers(draft.peer.public_key), own);
     index_.clear();
     for (const Draft& draft : all) index_.set(draft.peer.public_key, statement_of(draft));
-    refuse_candidates(all, policy_.overlay, result);
+    refuse_candidates(all, policy_.overlay, own, result);
     for (Draft& draft : all) result.peers.push_back(std::move(draft.peer));
     std::sort(result.peers.begin(), result.peers.end(), [](const Peer& a, const Peer& b) {
         return std::tie(a.name, a.public_key) < std::tie(b.name, b.public_key);
@@ -401,7 +401,7 @@ std::optional<Registry::Touched> Registry::merge_one(const OwnClaims& own, Merge
     settle_prefixes(drafts, policy_, own, unknown, owned, result);
     draft.peer.candidates = order_candidates(draft.peer.candidates, draft.observed, seen_by_peers(key), own);
     const Statement says = statement_of(draft);
-    refuse_candidates(drafts, policy_.overlay, result);
+    refuse_candidates(drafts, policy_.overlay, own, result);
     if (!result.refused.empty() || depends_on(own, says)) return std::nullopt;
     if (says.names || !index_.concerns_only(key, says)) return std::nullopt;
     Touched touched{key, std::nullopt};

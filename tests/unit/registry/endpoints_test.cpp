@@ -45,13 +45,14 @@ TEST_F(RegistryEndpoints, ThatAreNobodysPlaceAreRefused) {
     edge.name = "edge";
     edge.public_key = key(9);
     for (const char* bad : {"0.0.0.0:1", "224.0.0.1:1", "255.255.255.255:1", "[::]:1", "[ff02::1]:1",
-                            "[fe80::1]:1", "198.51.100.9:1", "127.0.0.1:1"})
+                            "[fe80::1]:1", "192.0.2.255:1", "198.51.100.9:1", "127.0.0.1:1"})
         edge.endpoints.push_back(where(bad));
     registry.put(said(edge, SourceKind::static_entry, "static"), now);
     const auto result = merge();
     EXPECT_EQ(candidates(result, "edge"), "198.51.100.9:1 127.0.0.1:1") << "a forwarder may be here";
     EXPECT_EQ(reason(result, "edge", "224.0.0.1:1"), "nobody can be reached at such an address");
-    EXPECT_EQ(result.refused.size(), 6U);
+    EXPECT_EQ(reason(result, "edge", "192.0.2.255:1"), "the broadcast address of 192.0.2.0/24");
+    EXPECT_EQ(result.refused.size(), 7U);
 }
 
 TEST_F(RegistryEndpoints, InTheOverlayNetworkAreRefusedWhoeverNamesThem) {
