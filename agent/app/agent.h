@@ -172,6 +172,7 @@ private:
 
     // agent_views.cpp
     void look_now();
+    std::string why_unused(const Candidate& named, const PeerStatus& status) const;
     std::vector<PeerView> peer_views() const;
     std::map<Prefix, std::string> routes_in_force();
     SteeringView steering_view();

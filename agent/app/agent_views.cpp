@@ -17,6 +17,19 @@ std::optional<Seconds> seconds_until(const std::optional<SteadyTime>& when, Stea
 
 }  // namespace
 
+// Of a name that stands for none of the candidates that are tried; "" = it does, or is no name.
+std::string Agent::why_unused(const Candidate& named, const PeerStatus& status) const {
+    if (named.where.is_address()) return {};
+    const auto found = names_.endpoints(named.where);
+    if (found.empty())
+        return names_.failed(named.where.host) ? "the name can't be looked up"
+                                               : "the name is being looked up";
+    const bool tried = std::ranges::any_of(status.candidates, [&](const CandidateStatus& candidate) {
+        return std::ranges::find(found, candidate.endpoint) != found.end();
+    });
+    return tried ? "" : "the name leads nowhere that can be used";
+}
+
 std::vector<PeerView> Agent::peer_views() const {
     std::vector<PeerView> views;
     const SteadyTime now = system_clock().now();
@@ -51,6 +64,9 @@ std::vector<PeerView> Agent::peer_views() const {
             candidate.next_try = seconds_until(tried.next_try, now);
             view.candidates.push_back(std::move(candidate));
         }
+        for (const Candidate& named : peer.candidates)
+            if (std::string why = why_unused(named, status); !why.empty())
+                view.candidates.push_back({named.where, named.source, std::move(why), {}, {}, {}});
         views.push_back(std::move(view));
     }
     return views;

@@ -25,6 +25,11 @@ std::vector<Endpoint> NameCache::endpoints(const HostPort& where) {
     return list;
 }
 
+bool NameCache::failed(const std::string& host) const {
+    const auto it = names_.find(host);
+    return it != names_.end() && it->second.failed;
+}
+
 void NameCache::refresh(SteadyTime now) {
     for (auto& [host, entry] : names_)
         if (!entry.pending && (entry.failed || now - entry.looked_up > Seconds(60))) look_up(host);

@@ -27,6 +27,8 @@ public:
     // The endpoints behind host:port: itself if it is an address, else what is known now (perhaps none, 16 at
     // most); an unknown name is looked up, and on_change called when something new is known.
     std::vector<Endpoint> endpoints(const HostPort& where);
+    // Its last look-up failed.
+    bool failed(const std::string& host) const;
     // Looks all names up again that are older than a minute, or could not be looked up.
     void refresh(SteadyTime now);
     // Forgets all names but these.

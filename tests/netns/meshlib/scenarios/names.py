@@ -11,6 +11,7 @@ from .restart import end_wireguard
 from .settings import block_wireguard
 
 _NAME = "edge.example"
+_UNKNOWN = "nobody.example"
 
 
 @contextlib.contextmanager
@@ -51,20 +52,31 @@ def candidates(mesh: Mesh, node: Node, peer: str) -> list[str]:
     return [candidate["endpoint"] for candidate in (found or {}).get("candidates", [])]
 
 
+def result_of(mesh: Mesh, node: Node, peer: str, endpoint: str) -> str:
+    """Of the last try of that candidate."""
+    found = mesh.peer(node, peer)
+    results = [c["result"] for c in (found or {}).get("candidates", []) if c["endpoint"] == endpoint]
+    return str(results[0]) if results else "no candidate"
+
+
 @scenario(nodes=3, start=False, core=True, patch=[{"op": "add", "path": "/peers/keepaliveSeconds", "value": 1}])
 def names_are_looked_up_past_a_dead_tunnel(mesh: Mesh) -> None:
     """A name server behind a peer that is down (whenDown: drop): others can't ask it, the agent can."""
     one, two, three = mesh.nodes
     use_name_server(mesh, one, two)
-    mesh.reconfigure(
-        three, [{"op": "add", "path": "/advertise/endpoints", "value": [f"{_NAME}:51820"]}]
-    )
+    announced = [f"{_NAME}:51820", f"{_UNKNOWN}:51820"]
+    mesh.reconfigure(three, [{"op": "add", "path": "/advertise/endpoints", "value": announced}])
     with name_server(mesh, two, "192.0.2.77"):
         mesh.lab.start_agents()
         eventually(
             lambda: "192.0.2.77:51820" in candidates(mesh, one, "node3"),
             "the name isn't looked up by the tunnel",
             timeout=10,
+        )
+        eventually(
+            lambda: result_of(mesh, one, "node3", f"{_UNKNOWN}:51820") == "the name can't be looked up",
+            "a name that nobody knows isn't shown as such",
+            timeout=40,
         )
         two.agent_stop()
         two.run("sh", "-c", "rm -rf /sys/fs/bpf/wglan")
