@@ -152,6 +152,7 @@ TEST_F(Native, RestartIsNeededForWhatTheAgentHoldsOnTo) {
                                             "interface.addressPrefix",
                                             "interface.privateKeyFile",
                                             "discovery.cacheFile",
+                                            "steering.order",
                                             "control.socket",
                                             "metrics.listen",
                                             "bpf.pinPath",
