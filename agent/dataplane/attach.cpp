@@ -250,6 +250,7 @@ Result<std::vector<FoundAttachment>> Attacher::find() const {
             continue;
         }
         const auto info = link_info(fd->get());
+        if (info && info->ifindex == 0) (void)drop_link(links_ + "/" + name);  // its device is gone
         if (!info || info->ifindex == 0) continue;
         found.push_back({{info->ifindex, interface_name(info->ifindex), info->hook, Attachment::Kind::tcx,
                           program_name(info->program_id)},
