@@ -247,8 +247,10 @@ private:
 
     // What is sent from a port that others always reach here goes on where it would be dropped.
     const SteerEndpoint* find_served() const {
-        if (!request_.source || !request_.source_port || !request_.protocol) return nullptr;
-        const Endpoint from{*request_.source, *request_.source_port};
+        auto source = request_.source;
+        if (!source && state_.kernel_route) source = state_.kernel_route->preferred_source;
+        if (!source || !request_.source_port || !request_.protocol) return nullptr;
+        const Endpoint from{*source, *request_.source_port};
         for (const auto& endpoint : state_.endpoints)
             if (endpoint.kind == SteerEndpoint::Kind::serve && endpoint.protocol == *request_.protocol &&
                 endpoint.endpoint == from)
