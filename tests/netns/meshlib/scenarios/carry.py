@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The mesh forms, and carries everything it should and nothing else."""
 
+import contextlib
 import hashlib
 import subprocess
 import sys
@@ -195,6 +196,72 @@ def _has(value: object, where: str, shape: object) -> None:
             _has(value[key], f"{where}.{key}", inner)
     else:
         check(isinstance(value, shape), f"{where} is {value!r}")  # type: ignore[arg-type]
+
+
+_UDP_SERVER = """
+import socket
+server = socket.socket(socket.AF_INET6, socket.SOCK_DGRAM)
+server.bind(("::", 9097))
+print("ready", flush=True)
+while True:
+    data, where = server.recvfrom(1 << 16)
+    server.sendto(str(len(data)).encode(), where)
+"""
+_UDP_CLIENT = """
+import socket, sys
+address, size, marker = sys.argv[1], int(sys.argv[2]), sys.argv[3].encode()
+client = socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_DGRAM)
+client.settimeout(1)
+for _ in range(5):
+    client.sendto((marker * size)[:size], (address, 9097))
+    try:
+        print(client.recv(64).decode())
+        break
+    except OSError:
+        pass
+"""
+
+
+@scenario(core=True)
+def large_datagrams_stay_in_the_tunnel(mesh: Mesh) -> None:
+    """All fragments go the way of the first, to nodes and pods; and none leaves when the tunnel is down."""
+    one, two = mesh.nodes
+    size = 3500
+
+    def answers(source: Node | Pod, address: str) -> str:
+        return subprocess.run(
+            mesh.at(source)([sys.executable, "-c", _UDP_CLIENT, address, str(size), PAYLOAD.decode()]),
+            text=True,
+            capture_output=True,
+            stdin=subprocess.DEVNULL,
+            check=False,
+        ).stdout.strip()
+
+    with contextlib.ExitStack() as servers:
+        for place in (two, mesh.pod(two)):
+            server = subprocess.Popen(
+                mesh.at(place)([sys.executable, "-c", _UDP_SERVER]),
+                text=True,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+            )
+            servers.callback(server.wait)
+            servers.callback(server.kill)
+            assert server.stdout is not None
+            server.stdout.readline()
+        pod = mesh.pod(two)
+        with mesh.capture() as capture:
+            for source in (one, mesh.pod(one)):
+                for address in (two.addresses.ipv4, two.addresses.ipv6, pod.ipv4, pod.ipv6):
+                    got = answers(source, address)
+                    check(got == str(size), f"{source.name} to {address}: answer {got!r}")
+        check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
+        one.agent_kill()
+        one.run("ip", "link", "set", "wglan0", "down")
+        with mesh.capture() as capture:
+            for address in (two.addresses.ipv4, two.addresses.ipv6):
+                check(answers(one, address) == "", f"{address} answers without a tunnel")
+        check(not capture.summary().foreign, f"in clear, the tunnel down: {dict(capture.summary().foreign)}")
 
 
 @scenario(core=True)
