@@ -104,7 +104,7 @@ Result<UniqueFd> duplicate(int fd) {
 }
 
 Error explain_load_error(int error) {
-    if (error == EPERM || error == EACCES)
+    if (error == EPERM)
         return fail_errno(
                    "load the BPF programs: run as root, or with CAP_BPF, CAP_PERFMON and CAP_NET_ADMIN; "
                    "details with --log-level debug",
@@ -113,7 +113,8 @@ Error explain_load_error(int error) {
     if (error == ENOSYS)
         return Error(ErrorKind::unsupported,
                      "load the BPF programs: this kernel has no bpf(2) (CONFIG_BPF_SYSCALL)", error);
-    if (error == EINVAL)
+    // EACCES is the verifier's word for an access that it can't follow, or a security module's.
+    if (error == EINVAL || error == EACCES)
         return Error(ErrorKind::unsupported,
                      "load the BPF programs: this kernel refuses them (6.1 or newer is needed); details with "
                      "--log-level debug",
