@@ -73,6 +73,8 @@ public:
     virtual void tell_event(const NodeEvent&) {}
     // This host's addresses or routes are others: connections from before may be dead without a sign.
     virtual void network_changed() {}
+    // True where what we said goes by itself in time, if nobody takes it away.
+    virtual bool forgets() const { return true; }
     // Signed withdrawal of our record with this sequence; bounded by `limit`.
     virtual Task<Result<>> withdraw(std::uint64_t sequence, std::chrono::milliseconds limit);
 };

@@ -3,17 +3,14 @@
 
 #include <algorithm>
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
 #include <boost/asio/redirect_error.hpp>
 #include <boost/asio/use_awaitable.hpp>
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
-#include "agent/discovery/source_tasks.h"
+#include "agent/discovery/kubernetes/insistence.h"
 
 namespace wglan {
-
-using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -181,16 +178,13 @@ Task<void> NodePublisher::patch_once() {
 Task<Result<>> NodePublisher::withdraw(std::uint64_t sequence, Milliseconds limit) {
     record_.reset();
     set_error({});
-    auto done = co_await (withdraw_loop(sequence) || sleep_for(limit));
-    if (done.index() == 0) co_return std::get<0>(std::move(done));
-    co_return fail(ErrorKind::timeout, source_ + ": remove our annotations: no answer in time");
+    return withdraw_until(sequence, context_.clock->now() + limit);
 }
 
 // Absence alone lets the others wait for us, and must: it is no word of ours. The withdrawal is, and needs to
 // stand there for no longer than it takes to be told.
-Task<Result<>> NodePublisher::withdraw_loop(std::uint64_t sequence) {
-    if (auto ready = api_->ready(); !ready) co_return fail_with(ready, source_);
-    auto node = co_await insist("");
+Task<Result<>> NodePublisher::withdraw_until(std::uint64_t sequence, SteadyTime until) {
+    auto node = co_await insist_on("", until);
     if (!node) co_return Failure(node.error());
     if (!*node) co_return Result<>{};
     node_ = std::move(**node);
@@ -198,12 +192,12 @@ Task<Result<>> NodePublisher::withdraw_loop(std::uint64_t sequence) {
         const Tombstone said{context_.sealer->identity(), sequence, context_.clock->unix_now()};
         auto patch =
             patch_with(withdrawal(*context_.keys, seed_->bytes(), said, node_->name, node_->uid), true);
-        auto told = co_await insist(std::move(patch));
+        auto told = co_await insist_on(std::move(patch), until);
         if (!told) co_return Failure(told.error());
         if (!*told) co_return Result<>{};
     }
     auto patch = patch_with({}, true);
-    auto gone = co_await insist(std::move(patch));
+    auto gone = co_await insist_on(std::move(patch), until);
     if (!gone) co_return Failure(gone.error());
     co_return Result<>{};
 }
@@ -216,26 +210,15 @@ Task<Result<HttpResponse>> NodePublisher::ask(std::string patch) {
 
 // Patches our Node ("" = looks at it) until there is an answer: the Node as it is then, or none. On another
 // one under the same name there is nothing of ours.
-Task<Result<std::optional<KubeNode>>> NodePublisher::insist(std::string patch) {
-    Backoff backoff(Milliseconds{200}, Milliseconds{2000}, context_.random);
-    for (;;) {
-        auto body = patch;
-        auto response = co_await ask(std::move(body));
-        Milliseconds wait = backoff.next();
-        if (response) {
-            const unsigned status = response->status;
-            if (status >= 200 && status < 300) {
-                auto node = parse_node(response->body, prefix_);
-                if (!node) co_return fail_with(node, source_);
-                co_return std::optional<KubeNode>(std::move(*node));
-            }
-            if (is_another(status, response->body)) co_return std::optional<KubeNode>();
-            if (status >= 400 && status < 500 && status != 409 && status != 429)
-                co_return Failure(kube_error(status, response->body, "withdraw our record").wrap(source_));
-            wait = std::max(wait, retry_after(*response, times_.most_retry_after).value_or(wait));
-        }
-        co_await sleep_for(wait);
-    }
+Task<Result<std::optional<KubeNode>>> NodePublisher::insist_on(std::string patch, SteadyTime until) {
+    std::string doing = "take our record from Node " + own_name_;
+    AskApi again = [this, &patch] { return ask(patch); };
+    auto response = co_await insist(context_, until, std::move(doing), std::move(again));
+    if (!response) co_return fail_with(response, source_);
+    if (response->status >= 300) co_return std::optional<KubeNode>();
+    auto node = parse_node(response->body, prefix_);
+    if (!node) co_return fail_with(node, source_);
+    co_return std::optional<KubeNode>(std::move(*node));
 }
 
 Task<void> NodePublisher::wait() {

@@ -36,8 +36,8 @@ private:
     bool due() const;
     Task<void> patch_once();
     Task<void> wait();
-    Task<Result<>> withdraw_loop(std::uint64_t sequence);
-    Task<Result<std::optional<KubeNode>>> insist(std::string patch);
+    Task<Result<>> withdraw_until(std::uint64_t sequence, SteadyTime until);
+    Task<Result<std::optional<KubeNode>>> insist_on(std::string patch, SteadyTime until);
     Task<Result<HttpResponse>> ask(std::string patch);
     bool is_ours(const KubeNode& node) const;
     void took(KubeNode node);

@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "agent/base/log.h"
+#include "agent/discovery/kubernetes/insistence.h"
 
 namespace wglan {
 namespace {
@@ -238,18 +239,37 @@ bool NodeReporter::went_well(Channel& channel, const Answer& answer) {
     return false;
 }
 
-Task<void> NodeReporter::withdraw() {
+// Who may not write it needn't take it away either.
+Task<Result<bool>> NodeReporter::condition_stands(SteadyTime until) {
+    std::string doing = "look for our condition on Node " + own_name_;
+    AskApi look = [this] { return api_->get("/api/v1/nodes/" + percent_encode(own_name_)); };
+    auto answer = co_await insist(context_, until, std::move(doing), std::move(look));
+    if (!answer) co_return Failure(answer.error());
+    if (answer->status >= 300) co_return false;
+    auto node = parse_node(answer->body, prefix_);
+    if (!node) co_return Failure(node.error());
+    co_return node->condition.has_value();
+}
+
+Task<Result<>> NodeReporter::withdraw(SteadyTime until) {
+    // A patch that is under way may put it there after a look.
+    const bool told = wanted_.has_value() && condition_.refused.empty();
     wanted_.reset();
+    if (!told) {
+        auto there = co_await condition_stands(until);
+        if (!there) co_return fail_with(there, source_);
+        if (!*there) co_return Result<>{};
+    }
     json condition, patch;
     condition["type"] = kReadyCondition;
     condition["$patch"] = "delete";
     patch["status"]["conditions"] = json::array({std::move(condition)});
-    auto target = status_target(), body = dump(patch);
-    auto answer = co_await api_->strategic_patch(std::move(target), std::move(body));
-    // Who may not take it away could never put it there.
-    if (answer && answer->status >= 300 && answer->status != 403 && answer->status != 404)
-        spdlog::warn("{}: {}", source_,
-                     kube_error(answer->status, answer->body, "remove the Node's condition").message());
+    const std::string body = dump(patch);
+    std::string doing = "remove our condition from Node " + own_name_;
+    AskApi again = [this, &body] { return api_->strategic_patch(status_target(), body); };
+    auto answer = co_await insist(context_, until, std::move(doing), std::move(again));
+    if (!answer) co_return fail_with(answer, source_);
+    co_return Result<>{};
 }
 
 Task<void> NodeReporter::wait() {

@@ -24,8 +24,8 @@ public:
     void saw(const OwnNode& own);  // what the API says of our Node
     void tell(const NodeCondition& condition);
     void tell(const NodeEvent& event);
-    // The condition goes, if one may be there. Tried once.
-    Task<void> withdraw();
+    // The condition goes, if one is there.
+    Task<Result<>> withdraw(SteadyTime until);
 
     // What can't be told, and why.
     std::vector<std::string> notes() const;
@@ -48,6 +48,7 @@ private:
     Task<void> patch_condition();
     Task<void> post_event();
     Task<Answer> send_event(const EventBook::Entry& entry, const std::string& name);
+    Task<Result<bool>> condition_stands(SteadyTime until);
     Task<void> wait();
     // True if it went well; otherwise the channel rests.
     bool went_well(Channel& channel, const Answer& answer);

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "agent/discovery/kubernetes/node_source.h"
 
-#include <boost/asio/experimental/awaitable_operators.hpp>
-
 #include "agent/discovery/kubernetes/api_server_follower.h"
 #include "agent/discovery/kubernetes/node_follower.h"
 #include "agent/discovery/kubernetes/node_publisher.h"
@@ -10,8 +8,6 @@
 #include "agent/discovery/source_tasks.h"
 
 namespace wglan {
-
-using namespace asio::experimental::awaitable_operators;
 
 namespace {
 
@@ -25,7 +21,8 @@ struct Shared final : SourceTasks {
                     options.node_name),
           follower(context, options.times, api_server, kName, options.annotation_prefix, options.node_name),
           servers(context, options.times, api_server, kName),
-          api(api_server) {
+          api(api_server),
+          clock(*context.clock) {
         if (options.publish_status)
             reporter.emplace(context, options.times, api_server, kName, options.annotation_prefix,
                              options.node_name);
@@ -62,6 +59,7 @@ struct Shared final : SourceTasks {
     ApiServerFollower servers;
     std::optional<NodeReporter> reporter;
     std::shared_ptr<const KubeApi> api;
+    const Clock& clock;
     std::optional<std::vector<Prefix>> told_pods;
     asio::cancellation_signal cancel_servers, cancel_reporter;
 };
@@ -117,6 +115,7 @@ public:
     }
 
     bool publishes() const override { return true; }
+    bool forgets() const override { return false; }
     void publish(OwnRecord own) override { shared_->publisher.publish(std::move(own)); }
 
     // Not a coroutine on `this`: the source may go while it runs.
@@ -127,10 +126,13 @@ public:
 private:
     static Task<Result<>> withdraw_with(std::shared_ptr<Shared> shared, std::uint64_t sequence,
                                         Milliseconds limit) {
+        if (auto ready = shared->api->ready(); !ready) co_return fail_with(ready, kName);
+        const SteadyTime until = shared->clock.now() + limit;
         auto done = co_await shared->publisher.withdraw(sequence, limit);
-        if (!done || !shared->reporter) co_return done;
-        (void)co_await (shared->reporter->withdraw() || sleep_for(limit));
-        co_return done;
+        if (!shared->reporter) co_return done;
+        // Also where the record stays: each has rights of its own.
+        auto told = co_await shared->reporter->withdraw(until);
+        co_return done ? told : done;
     }
 
     std::shared_ptr<Shared> shared_;

@@ -2,6 +2,7 @@
 // A node that leaves says so on its Node, and others believe that and nothing else.
 #include <gmock/gmock.h>
 
+#include "agent/discovery/kubernetes/insistence.h"
 #include "agent/discovery/kubernetes/node_view.h"
 #include "node_source_fixture.h"
 
@@ -217,6 +218,107 @@ TEST_F(WithdrawingTest, OneThatStillStandsIsOvertaken) {
     until([&] { return own_sequence == 70; });
     publish(71);
     until([&] { return own("sequence") == "71" && own("public-key") != ""; });
+}
+
+// Answers after which the next try comes, or none; the pauses of half a second, one, two and two.
+TEST(InsistenceTest, PausesAndEnds) {
+    const Milliseconds none{-1};
+    const struct {
+        const char* what;
+        std::vector<std::pair<unsigned, int>> answers;  // status, Retry-After in seconds; -1 = none
+        std::vector<Milliseconds> pauses;               // none = it is enough
+    } rows[] = {
+        {"no answer",
+         {{0, -1}, {0, -1}, {0, -1}},
+         {Milliseconds{500}, Milliseconds{1000}, Milliseconds{2000}}},
+        {"hurry", {{429, 0}, {429, 0}}, {Milliseconds{500}, Milliseconds{1000}}},
+        {"patience", {{429, 2}, {503, 5}, {429, 29}}, {Milliseconds{2000}, Milliseconds{5000}, none}},
+        {"too much", {{429, 30}}, {none}},
+        {"refused",
+         {{403, -1}, {403, -1}, {403, -1}, {403, -1}},
+         {Milliseconds{500}, Milliseconds{1000}, Milliseconds{2000}, none}},
+        {"refused in between",
+         {{401, -1}, {500, -1}, {422, -1}, {409, -1}, {403, -1}, {403, -1}},
+         {Milliseconds{500}, Milliseconds{1000}, Milliseconds{2000}, Milliseconds{2000}, Milliseconds{2000},
+          none}},
+    };
+    for (const auto& row : rows) {
+        SteadyTime now{};
+        Insistence insistence(now + Seconds{30}, [] { return 0.0; });
+        for (std::size_t i = 0; i < row.answers.size(); ++i) {
+            const auto [status, after] = row.answers[i];
+            const auto asked = after < 0 ? std::nullopt : std::optional<Milliseconds>(Seconds{after});
+            const auto pause = insistence.pause(status, asked, now);
+            EXPECT_EQ(pause.value_or(none), row.pauses[i]) << row.what << " " << i;
+            now += pause.value_or(Milliseconds{0});
+        }
+    }
+}
+
+// `--cleanup` on a Node that has annotations and, where the test says so, a condition.
+class InsistingTest : public NodeSourceTest {
+protected:
+    InsistingTest() {
+        api.state->may_tell = true;
+        put();
+        auto context = context_for(io, date, self);
+        source = make_node_source(context, std::make_shared<const Secret>(self.seed.clone()), options);
+    }
+    void put(bool condition = true) {
+        auto object = object_of(self, true, 5);
+        if (condition)
+            object["status"]["conditions"].push_back(json{{"type", "WglanReady"}, {"status", "True"}});
+        api.state->put(object);
+    }
+    bool condition_left() const {
+        const auto& status = api.state->nodes.at("node1")["status"];
+        return !status.value("conditions", json::array()).empty();
+    }
+    Result<> withdraw(Milliseconds limit) { return test::run(io, source->withdraw(6, limit)); }
+};
+
+TEST_F(InsistingTest, ABusyServerIsWaitedFor) {
+    api.state->patch_status = {429, 500};
+    api.state->told_status = {500};
+    api.state->retry_after = "0";
+    const auto begin = date.now();
+    EXPECT_TRUE(withdraw(Seconds{20}));
+    EXPECT_GE(date.now() - begin, Milliseconds{1500}) << "however little patience it asks for";
+    EXPECT_EQ(api.state->count("PATCH"), 4U);
+    EXPECT_EQ(own("signature"), "");
+    EXPECT_FALSE(condition_left());
+}
+
+TEST_F(InsistingTest, WhatIsRefusedIsTold) {
+    api.state->may_patch = false;
+    const auto answer = withdraw(Seconds{1});
+    EXPECT_EQ(answer.error().kind(), ErrorKind::permission);
+    EXPECT_THAT(message(answer), HasSubstr("take our record from Node node1: answer 403"));
+    EXPECT_EQ(api.state->count("PATCH"), 2U);
+    EXPECT_FALSE(own("signature").empty());
+    api.state->may_patch = true;
+    EXPECT_TRUE(withdraw(Seconds{1}));
+    EXPECT_EQ(own("signature"), "");
+    EXPECT_FALSE(condition_left());
+}
+
+TEST_F(InsistingTest, TheConditionCountsIfItIsThere) {
+    api.state->may_tell = false;
+    EXPECT_THAT(message(withdraw(Seconds{1})), HasSubstr("remove our condition from Node node1: answer 403"));
+    EXPECT_EQ(own("signature"), "");
+    EXPECT_TRUE(condition_left());
+    put(false);
+    const auto before = api.state->told.size();
+    EXPECT_TRUE(withdraw(Seconds{1}));
+    EXPECT_EQ(api.state->told.size(), before) << "who has no right for it needs none";
+}
+
+TEST_F(InsistingTest, AServerThatHangsEndsIt) {
+    api.state->patch_delay = Seconds{2};
+    const auto begin = date.now();
+    EXPECT_EQ(withdraw(Milliseconds{300}).error().kind(), ErrorKind::timeout);
+    EXPECT_LT(date.now() - begin, Seconds{1});
+    test::run(io, test::sleep_for(Seconds{2}));
 }
 
 }  // namespace
