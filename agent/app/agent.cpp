@@ -16,6 +16,7 @@ namespace wglan {
 namespace {
 
 constexpr Milliseconds kPredecessorLeaves{1500};
+constexpr Milliseconds kWithdrawLimit{6000};  // the pod is killed after 10 s
 // What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
 // costs one look at them in this time.
 constexpr Milliseconds kRouteLooks{25}, kRouteLooksMost{10000};
@@ -420,7 +421,8 @@ Task<void> Agent::withdraw() {
     ++sequence_;
     if (auto stored = state_dir_.store_sequence(sequence_); !stored)
         spdlog::warn("{}", stored.error().message());
-    co_await sources_->withdraw(sequence_);
+    auto done = co_await sources_->withdraw(sequence_, kWithdrawLimit);
+    if (!done) spdlog::error("{}; wglan-agent --cleanup tries again", done.error().message());
 }
 
 Result<> Agent::reload() {

@@ -2,6 +2,7 @@
 // --cleanup: everything of ours goes, and nothing of anybody else.
 #include <algorithm>
 #include <cstdio>
+#include <filesystem>
 
 #include <boost/asio/co_spawn.hpp>
 #include <boost/asio/detached.hpp>
@@ -34,23 +35,27 @@ bool agent_answers(const std::string& socket) {
     return answers;
 }
 
-// Best effort: services may be out of reach, and the records expire anyway.
-void withdraw_record(const Config& config) {
-    if (!config.cluster.token) return;
+// Annotations and conditions of a Node stay until they are taken away.
+constexpr Milliseconds kWithdrawLimit{30'000};
+
+// Where a token and an identity are there. Fails where something stays for good.
+Result<> withdraw_record(const Config& config) {
+    if (!config.cluster.token) return {};
     StateDir state(config.interface.private_key_file);
     auto identity = state.existing_identity(config.interface.private_key.get());
-    if (!identity) return;
+    if (!identity) return {};
     const std::uint64_t sequence = state.sequence() + 1;
     if (auto stored = state.store_sequence(sequence); !stored) spdlog::warn("{}", stored.error().message());
     asio::io_context io(1);
     auto sources = make_sources(io, config, *identity);
-    if (!sources) {
-        spdlog::warn("the record is not withdrawn: {}", sources.error().message());
-        return;
-    }
-    asio::co_spawn(io, [&]() -> Task<void> { co_await (*sources)->withdraw(sequence); }, asio::detached);
+    if (!sources) return fail_with(sources, "the record is not withdrawn");
+    Result<> done;
+    asio::co_spawn(
+        io, [&]() -> Task<void> { done = co_await (*sources)->withdraw(sequence, kWithdrawLimit); },
+        asio::detached);
     io.run();
     (*sources)->stop();
+    return done;
 }
 
 Result<bool> owns_interface(const Config& config, const Link& link, WireGuard& wireguard) {
@@ -89,8 +94,7 @@ Result<> remove_interface(const Config& config, Netlink& netlink) {
 
 }  // namespace
 
-Result<> clean_up(const Config& config, bool withdraw) {
-    if (withdraw) withdraw_record(config);
+Result<> clean_up(const Config& config) {
     auto netlink = make_netlink();
     if (!netlink) return fail_with(netlink, "open netlink");
     std::optional<Error> first;
@@ -127,8 +131,20 @@ int run_cleanup(const ConfigInput& input) {
         return kExitFailure;
     }
     if (auto allowed = check_privileges(); !allowed) return exit_status(allowed.error());
-    auto done = clean_up(loaded->config, true);
-    if (!done) return kExitFailure;
+    const Config& config = loaded->config;
+    // First, while what is on its way here still arrives.
+    const auto withdrawn = withdraw_record(config);
+    const auto done = clean_up(config);
+    if (!withdrawn) {
+        spdlog::error("{}", withdrawn.error().message());
+        const auto keys = std::filesystem::path(config.interface.private_key_file).parent_path();
+        std::printf(
+            "the kernel is %s, and what this node said of itself is not withdrawn: repeat --cleanup, and "
+            "keep "
+            "%s until then, since nothing can be withdrawn without its keys\n",
+            done ? "clean" : "not clean", keys.c_str());
+    }
+    if (!done || !withdrawn) return kExitFailure;
     std::printf("nothing of WgLAN is left on this node but its state directory\n");
     return kExitOk;
 }

@@ -16,8 +16,7 @@ int run_check(const ConfigInput& input);
 int run_dry_run(const ConfigInput& input);
 int run_cleanup(const ConfigInput& input);
 
-// Takes away every object of ours: routes, programs and maps, the interface. Idempotent. `withdraw` = also
-// publishes a signed tombstone where a token and an identity are there.
-Result<> clean_up(const Config& config, bool withdraw);
+// Takes away every object of ours: routes, programs and maps, the interface. Idempotent.
+Result<> clean_up(const Config& config);
 
 }  // namespace wglan

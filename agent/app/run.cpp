@@ -105,7 +105,7 @@ int run_agent(const ConfigInput& input) {
     tell_service_manager("READY=1");
     io.run();
     if (!clean) return kExitOk;
-    auto done = clean_up(agent.config(), false);
+    auto done = clean_up(agent.config());
     return done ? kExitOk : exit_status(done.error());
 }
 

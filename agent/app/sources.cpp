@@ -20,7 +20,7 @@
 namespace wglan {
 namespace {
 
-constexpr Milliseconds kWithdrawLimit{3000};
+constexpr Milliseconds kForgettingLimit{3000};  // of who forgets us anyway
 
 std::vector<SourcedRecord> static_records(const Config& config) {
     std::vector<SourcedRecord> records;
@@ -103,20 +103,22 @@ public:
     }
 
     // At all services at once: a dead one must not keep the others waiting.
-    Task<void> withdraw(std::uint64_t sequence) override {
+    Task<Result<>> withdraw(std::uint64_t sequence, Milliseconds limit) override {
         const auto executor = co_await asio::this_coro::executor;
         auto left = std::make_shared<std::size_t>(0);
+        auto result = std::make_shared<Result<>>();
         asio::steady_timer all_done(executor, asio::steady_timer::time_point::max());
         for (auto& entry : entries_) {
             if (!entry.source->publishes()) continue;
             ++*left;
-            asio::co_spawn(executor, withdraw_from(*entry.source, sequence),
+            asio::co_spawn(executor, withdraw_from(*entry.source, sequence, limit, result),
                            [left, &all_done](std::exception_ptr) {
                                if (--*left == 0) all_done.cancel();
                            });
         }
         boost::system::error_code ignored;
         if (*left > 0) co_await all_done.async_wait(asio::redirect_error(asio::use_awaitable, ignored));
+        co_return *result;
     }
 
     Ownership cached_ownership() const override { return cached_ownership_; }
@@ -166,10 +168,16 @@ private:
         bool told = false;
     };
 
-    static Task<void> withdraw_from(Source& source, std::uint64_t sequence) {
-        auto done = co_await source.withdraw(sequence, kWithdrawLimit);
-        if (!done)
-            spdlog::warn("{}: the record is not withdrawn: {}", source.status().name, done.error().message());
+    static Task<void> withdraw_from(Source& source, std::uint64_t sequence, Milliseconds limit,
+                                    std::shared_ptr<Result<>> result) {
+        const bool forgets = source.forgets();
+        auto done = co_await source.withdraw(sequence, forgets ? kForgettingLimit : limit);
+        if (done) co_return;
+        if (forgets)
+            spdlog::warn("{}: the record is not withdrawn, and expires: {}", source.status().name,
+                         done.error().message());
+        else
+            *result = std::move(done);
     }
 
     void open_kubernetes(const Config& config, const SourceContext& context, const Identity& identity) {

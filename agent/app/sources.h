@@ -28,7 +28,8 @@ public:
     // Those that hold our record now.
     virtual std::vector<std::string> publishers() const = 0;
     virtual void publish(const Record& record) = 0;
-    virtual Task<void> withdraw(std::uint64_t sequence) = 0;
+    // Fails where something stays that nothing but a withdrawal takes away; that is tried for `limit`.
+    virtual Task<Result<>> withdraw(std::uint64_t sequence, Milliseconds limit) = 0;
     virtual void tell_condition(const NodeCondition& condition) = 0;
     virtual void tell_event(const NodeEvent& event) = 0;
     virtual void network_changed() = 0;

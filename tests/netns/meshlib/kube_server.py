@@ -49,9 +49,9 @@ _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 class Refused(Exception):
-    def __init__(self, status: int, reason: str, message: str) -> None:
+    def __init__(self, status: int, reason: str, message: str, headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.headers = status, reason, headers or {}
 
 
 def merge(target: Any, patch: Any) -> Any:
@@ -142,8 +142,9 @@ class Store:
         self.pages: dict[tuple[str, str, str | None, str | None], bytes] = {}
         self.packed: dict[int, tuple[bytes, bytes]] = {}
         self.pages_at = 0
-        # forbid: "events", "nodes/status" ...; deny: text of an admission policy; page: items at most
-        self.settings: Object = {"forbid": [], "deny": "", "page": 2, "bookmark": 5.0}
+        # forbid: "events", "nodes/status" ...; deny: text of an admission policy; page: items at most;
+        # busy: so many patches get 429
+        self.settings: Object = {"forbid": [], "deny": "", "page": 2, "bookmark": 5.0, "busy": 0}
         self.objects: dict[str, dict[str, Object]] = {kind: {} for kind in _LISTS}
         self.cold_until = 0.0
         saved = folder / "objects.json"
@@ -227,7 +228,7 @@ class Handler(BaseHTTPRequestHandler):
 
     # --- answers ------------------------------------------------------------------------------
 
-    def _answer(self, status: int, body: Any) -> None:
+    def _answer(self, status: int, body: Any, headers: dict[str, str] | None = None) -> None:
         text = body if isinstance(body, bytes) else json.dumps(body).encode()
         packed = len(text) > 128 << 10 and "gzip" in self.headers.get("Accept-Encoding", "")
         if packed:
@@ -235,7 +236,7 @@ class Handler(BaseHTTPRequestHandler):
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(text)))
-        extra = {"Content-Encoding": "gzip"} if packed else {}
+        extra = (headers or {}) | ({"Content-Encoding": "gzip"} if packed else {})
         for name, value in extra.items():
             self.send_header(name, value)
         self.end_headers()
@@ -270,7 +271,7 @@ class Handler(BaseHTTPRequestHandler):
         except Refused as refused:
             said = {"kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure"}
             code = {"message": str(refused), "reason": refused.reason, "code": refused.status}
-            self._answer(refused.status, said | code)
+            self._answer(refused.status, said | code, refused.headers)
 
     def _user(self) -> str:
         given = self.headers.get("Authorization", "")
@@ -291,6 +292,9 @@ class Handler(BaseHTTPRequestHandler):
             self.store.requests[key] = self.store.requests.get(key, 0) + 1
         if what in self.store.settings["forbid"] or time.monotonic() < self.store.cold_until:
             raise Refused(403, "Forbidden", f'{kind} is forbidden: User "{user}" cannot {verb} resource "{what}"')
+        if verb == "patch" and self.store.settings["busy"] > 0:
+            self.store.settings["busy"] -= 1
+            raise Refused(429, "TooManyRequests", "too many requests", {"Retry-After": "1"})
         if verb == "patch" and kind == "nodes" and name != user:
             message = f'nodes "{name}" is forbidden: node "{user}" is not allowed to modify it'
             raise Refused(403, "Forbidden", message)

@@ -156,7 +156,9 @@ def peers_of_a_cluster_survive_a_restart_without_its_api(mesh: Mesh) -> None:
         )
         api.stop()
         one.agent_stop()
-        one.run(*one.agent_command("--cleanup"))  # of the kernel, all; the API is away
+        # Of the kernel, all; the API is away.
+        check(one.run(*one.agent_command("--cleanup"), check=False).returncode == 1, "--cleanup is content")
+        check(not mesh.has_device(one), "--cleanup waits for the API")
         one.agent_start()
         eventually(lambda: mesh.peer_state(one, "node2") == "up", "node2 isn't known from the cache", timeout=30)
         mesh.expect_ping(one, two.addresses.ipv4)

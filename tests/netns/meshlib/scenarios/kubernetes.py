@@ -4,6 +4,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from lablib import Node
 
@@ -125,6 +126,54 @@ def cleanup_takes_the_annotations_away(mesh: Mesh) -> None:
         two.run(*two.agent_command("--cleanup"))
         left = [name for name in api.annotations("node2") if name.startswith("wglan.dev/")]
         check(left == ["wglan.dev/note"], f"left are {left}")
+
+
+@scenario(core=True, start=False)
+def cleanup_tells_what_stays_on_the_node(mesh: Mesh) -> None:
+    """A busy API is waited for; one that refuses makes `--cleanup` fail, and the next one succeeds with the right back."""
+    two = mesh.nodes[1]
+    with cluster(mesh) as api:
+
+        def left() -> list[str]:
+            condition = ["condition"] if api.condition("node2") else []
+            return condition + [name for name in api.annotations("node2") if name.startswith("wglan.dev/")]
+
+        def known() -> bool:
+            return "wglan.dev/public-key" in left() and "condition" in left()
+
+        def clean_up() -> str:
+            """What is printed, and the exit status."""
+            begin = time.monotonic()
+            done = two.run(*two.agent_command("--cleanup", "--log-format", "text"), check=False)
+            print(f"--cleanup took {time.monotonic() - begin:.1f} s: {done.stdout} {done.stderr}")
+            check(not mesh.has_device(two), "the device stays")
+            check(two.state.joinpath("private.key").exists(), "the keys are gone")
+            return f"exit {done.returncode}: {done.stdout}{done.stderr}"
+
+        eventually(known, f"on node2 are {left()}", timeout=20)
+        two.agent_stop()
+        api.settings(busy=3)
+        said = clean_up()
+        check(said.startswith("exit 0: nothing of WgLAN is left"), said)
+        check(left() == [], f"left are {left()}")
+
+        refusals: tuple[tuple[dict[str, Any], dict[str, Any], str], ...] = (
+            ({"deny": "not now"}, {"deny": ""}, "wglan.dev/public-key"),
+            ({"forbid": ["nodes/status"]}, {"forbid": []}, "condition"),
+        )
+        for refuse, allow, stays in refusals:
+            two.agent_start()
+            eventually(known, f"on node2 are {left()}", timeout=20)
+            two.agent_stop()
+            api.settings(**refuse)
+            said = clean_up()
+            check(said.startswith("exit 1") and "Node node2: answer 403" in said, said)
+            check("repeat --cleanup" in said and "nothing of WgLAN" not in said, said)
+            check(stays in left(), f"{stays} went without a right")
+            api.settings(**allow)
+            said = clean_up()
+            check(said.startswith("exit 0: nothing of WgLAN is left"), said)
+            check(left() == [], f"left are {left()}")
 
 
 @contextmanager
