@@ -137,7 +137,54 @@ def uninstall(build: Path) -> str:
             if name == "a rollout":
                 check(server.patches == [json.loads(patch)], f"patches: {server.patches}")
                 check(server.looks == 3, f"{server.looks} looks at a rollout of three")
+    _keeps_the_keys_until_clean(json.loads(patch)["spec"]["template"]["spec"]["containers"][0])
     return f"{len(cases)} cases"
+
+
+_AGENT = """#!/bin/sh
+ls state >>seen
+[ "$(wc -l <seen)" -ge "$TRIES" ]
+"""
+_SLEEP = """#!/bin/sh
+[ "$1" = infinity ] && ls -A state >left && exit
+cat /proc/$PPID/comm >>waiting
+"""
+
+
+def _keeps_the_keys_until_clean(container: Object) -> None:
+    """The cleaning pod's command with an agent that fails at first: keys are there for each try, and gone at the end."""
+    probe = container["readinessProbe"]["exec"]["command"]
+    check(probe == ["grep", "-qx", "sleep", "/proc/1/comm"], f"ready when {probe}")
+    script = container["args"][0]
+    for path, name in (("/var/lib/wglan", "state"), ("/run/wglan", "run")):
+        check(path in script, f"{path} stays")
+        script = script.replace(path, name)
+    for tries in (1, 3):
+        with tempfile.TemporaryDirectory() as temporary:
+            folder = Path(temporary)
+            for name in ("state", "run", "bin"):
+                (folder / name).mkdir()
+            (folder / "state/private.key").touch()
+            (folder / "waiting").touch()
+            for name, text in (("wglan-agent", _AGENT), ("sleep", _SLEEP)):
+                (folder / "bin" / name).write_text(text)
+                (folder / "bin" / name).chmod(0o755)
+            environment = {"PATH": f"{folder}/bin:/usr/bin:/bin", "TRIES": str(tries)}
+            done = subprocess.run(
+                [*container["command"], script],
+                env=environment,
+                cwd=folder,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=20,
+            )
+            said = f"{tries} tries, exit {done.returncode}: {done.stdout}{done.stderr}"
+            check(done.returncode == 0 and done.stdout.endswith("this node is clean\n"), said)
+            check((folder / "seen").read_text() == "private.key\n" * tries, f"{said}: {(folder / 'seen').read_text()}")
+            check((folder / "left").read_text() == "", f"{said}: left {(folder / 'left').read_text()}")
+            # Not the sleep that makes the pod ready.
+            check((folder / "waiting").read_text() == "sh\n" * (tries - 1), f"{said}: it looks ready")
 
 
 def _turns_into_cleanup(patch: str) -> None:
