@@ -9,7 +9,7 @@ from pathlib import Path
 
 from lablib import Lab
 from lablib.processes import ProcessFile
-from lablib.shell import run
+from lablib.shell import run, wait_until
 from meshlib.scenario import Skipped
 
 PORT = 6443
@@ -81,6 +81,9 @@ class Programs:
 
     def kill_server(self) -> None:
         self._server.end(signal.SIGKILL)
+        # The kernel may still be closing what it had: the next one couldn't bind.
+        listening = self.inside(["ss", "-Hltn", f"sport = :{PORT}"])
+        wait_until(lambda: not run(listening, check=False).stdout.strip(), timeout=10)
 
     def runs(self) -> bool:
         return self._server.pid() is not None and self._etcd.pid() is not None
