@@ -154,6 +154,17 @@ Result<> Attacher::drop_pins(int ifindex, Attachment::Hook hook, const std::stri
     return {};
 }
 
+// A device that is made anew has another ifindex, and so another pin; the link of the one that is gone holds
+// nothing but its program.
+void Attacher::drop_dead_pins() const {
+    for (const std::string& name : list_pins(links_)) {
+        if (!name.starts_with(slot_.pin_prefix)) continue;
+        const auto fd = open_pin(links_ + "/" + name);
+        const auto info = fd ? link_info(fd->get()) : std::nullopt;
+        if (info && info->ifindex == 0) (void)drop_link(links_ + "/" + name);
+    }
+}
+
 Result<Attachment> Attacher::attach_tcx(int ifindex, Attachment::Hook hook, const Program& program,
                                         bool first) {
     const auto name = pin_name(ifindex, hook, first), path = links_ + "/" + name;
@@ -226,6 +237,7 @@ Result<Attachment> Attacher::attach(int ifindex, Attachment::Hook hook, const Pr
         if (auto dropped = drop_filter(ifindex, hook); !dropped) return Failure(dropped.error());
     if (auto dropped = drop_pins(ifindex, hook, tcx_ ? pin_name(ifindex, hook, first) : ""); !dropped)
         return Failure(dropped.error());
+    drop_dead_pins();
     return attached;
 }
 
@@ -250,7 +262,6 @@ Result<std::vector<FoundAttachment>> Attacher::find() const {
             continue;
         }
         const auto info = link_info(fd->get());
-        if (info && info->ifindex == 0) (void)drop_link(links_ + "/" + name);  // its device is gone
         if (!info || info->ifindex == 0) continue;
         found.push_back({{info->ifindex, interface_name(info->ifindex), info->hook, Attachment::Kind::tcx,
                           program_name(info->program_id)},

@@ -75,6 +75,7 @@ private:
                        const std::string& path) const;
     Result<Attachment> attach_clsact(int ifindex, Attachment::Hook hook, const Program& program);
     Result<> drop_pins(int ifindex, Attachment::Hook hook, const std::string& except);
+    void drop_dead_pins() const;
     Result<> drop_filter(int ifindex, Attachment::Hook hook);
     std::uint32_t filter_program(int ifindex, Attachment::Hook hook) const;
     void find_filters(std::vector<FoundAttachment>& found) const;

@@ -251,6 +251,22 @@ TEST_P(DataplaneTest, AttachesAgainWhatSomebodyRemoved) {
     EXPECT_TRUE(steers());
 }
 
+TEST_P(DataplaneTest, ADeviceMadeAnewLeavesNoPinsOfTheFormerAndALookTakesNone) {
+    const auto pins = [&] { return list_pins(pin_path_ + "/links"); };
+    auto plane = loaded();
+    attach(*plane);
+    const auto before = pins();
+    EXPECT_EQ(before.size(), GetParam() ? 0U : 3U);
+    tunnel_.reset();
+    tunnel_.emplace("tunnel", 1420);
+    EXPECT_EQ(attachments(*plane).size(), 1U);
+    EXPECT_TRUE(peek_dataplane(pin_path_));
+    EXPECT_EQ(pins(), before) << "a look changes nothing";
+    attach(*plane);
+    EXPECT_EQ(attachments(*plane).size(), 3U);
+    EXPECT_EQ(pins().size(), before.size());
+}
+
 TEST_P(DataplaneTest, DetachesOneDeviceAndForgetsOnesThatAreGone) {
     auto plane = loaded();
     fill(*plane);
