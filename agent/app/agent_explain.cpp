@@ -6,6 +6,7 @@
 
 #include "agent/app/agent.h"
 #include "agent/control/explain.h"
+#include "agent/control/explain_tables.h"
 
 namespace wglan {
 namespace {
@@ -136,18 +137,6 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     return state;
 }
 
-namespace {
-
-IpAddress source_for(const IpAddress& destination, const ExplainState& state) {
-    if (state.kernel_route && state.kernel_route->preferred_source)
-        return *state.kernel_route->preferred_source;
-    for (const IpAddress& address : state.local_addresses)
-        if (address.family() == destination.family() && !address.is_loopback()) return address;
-    return destination;
-}
-
-}  // namespace
-
 Result<Explanation> Agent::explain(const ExplainRequest& request) {
     auto state = explain_state(request);
     if (!state) return Failure(state.error());
@@ -178,7 +167,7 @@ void Agent::name_path(const ExplainState& state, Explanation& answer) const {
 void Agent::confirm(const ExplainRequest& request, const ExplainState& state, Explanation& answer) {
     ReplayPacket packet;
     packet.destination = request.destination;
-    packet.source = request.source.value_or(source_for(request.destination, state));
+    packet.source = source_of(request, state);
     packet.protocol = request.protocol.value_or(kNoProtocol);
     packet.source_port = request.source_port.value_or(kSomePort);
     packet.destination_port = request.destination_port.value_or(0);

@@ -247,10 +247,8 @@ private:
 
     // What is sent from a port that others always reach here goes on where it would be dropped.
     const SteerEndpoint* find_served() const {
-        auto source = request_.source;
-        if (!source && state_.kernel_route) source = state_.kernel_route->preferred_source;
-        if (!source || !request_.source_port || !request_.protocol) return nullptr;
-        const Endpoint from{*source, *request_.source_port};
+        if (!request_.source_port || !request_.protocol) return nullptr;
+        const Endpoint from{source_of(request_, state_), *request_.source_port};
         for (const auto& endpoint : state_.endpoints)
             if (endpoint.kind == SteerEndpoint::Kind::serve && endpoint.protocol == *request_.protocol &&
                 endpoint.endpoint == from)

@@ -19,6 +19,15 @@ const SteerPeer* peer_of(const ExplainState& state, const SteerRoute& route) {
     return peer == state.peers.end() ? nullptr : &peer->second;
 }
 
+IpAddress source_of(const ExplainRequest& request, const ExplainState& state) {
+    if (request.source) return *request.source;
+    if (state.kernel_route && state.kernel_route->preferred_source)
+        return *state.kernel_route->preferred_source;
+    for (const IpAddress& address : state.local_addresses)
+        if (address.family() == request.destination.family() && !address.is_loopback()) return address;
+    return request.destination;
+}
+
 bool is_reachable(const SteerPeer& peer) {
     return peer.state == PeerState::up || peer.state == PeerState::degraded;
 }
