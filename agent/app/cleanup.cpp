@@ -139,9 +139,8 @@ int run_cleanup(const ConfigInput& input) {
         spdlog::error("{}", withdrawn.error().message());
         const auto keys = std::filesystem::path(config.interface.private_key_file).parent_path();
         std::printf(
-            "the kernel is %s, and what this node said of itself is not withdrawn: repeat --cleanup, and "
-            "keep "
-            "%s until then, since nothing can be withdrawn without its keys\n",
+            "the kernel is %s, and what this node said of itself is not withdrawn: repeat --cleanup, "
+            "and keep %s until then, since nothing can be withdrawn without its keys\n",
             done ? "clean" : "not clean", keys.c_str());
     }
     if (!done || !withdrawn) return kExitFailure;

@@ -62,8 +62,7 @@ public:
         endpoints_.insert(in_.depended_on.begin(), in_.depended_on.end());
         for (const Peer& peer : in_.peers)
             for (const OwnedPrefix& owned : peer.prefixes)
-                if (owned.cls != PrefixClass::extra)
-                    ++(owned.prefix.family() == Family::v4 ? kept4_ : kept6_);
+                if (owned.cls != PrefixClass::extra) ++places(owned.prefix).kept;
         for (const Peer& peer : in_.peers) add(peer);
         for (const Prefix& prefix : halved_) override_routes(prefix);
         // Where tunnels end is not steered itself, unless it is a peer's own address.
@@ -244,10 +243,10 @@ private:
         }
         // What doesn't fit goes by its kernel route alone. Nodes and their pods come first: whoever has many
         // networks behind it must not take the others' tunnels away.
-        const bool extra = owned.cls == PrefixClass::extra, v4 = owned.prefix.family() == Family::v4;
-        const std::size_t kept = std::min(room_, v4 ? kept4_ : kept6_);
-        std::size_t& count = extra ? (v4 ? extra4_ : extra6_) : (v4 ? steered4_ : steered6_);
-        if (count >= (extra ? room_ - kept : room_))
+        const bool extra = owned.cls == PrefixClass::extra;
+        Places& of_family = places(owned.prefix);
+        std::size_t& count = extra ? of_family.extra : of_family.kept_taken;
+        if (count >= (extra ? room_ - std::min(room_, of_family.kept) : room_))
             ++out_.left_out;
         else if (out_.steer_routes.insert({owned.prefix, route}).second)  // our own neighbourhood stays
             ++count;
@@ -315,8 +314,13 @@ private:
     std::vector<Prefix> halved_;
     // Some room is left to what passes.
     std::size_t room_ = config_.bpf.max_routes - config_.bpf.max_routes / 16;
-    std::size_t kept4_ = 0, kept6_ = 0;  // kept for nodes and pods
-    std::size_t steered4_ = 0, steered6_ = 0, extra4_ = 0, extra6_ = 0;
+    // In the table of a family.
+    struct Places {
+        std::size_t kept = 0;  // for nodes and pods, before any are taken
+        std::size_t kept_taken = 0, extra = 0;
+    };
+    Places& places(const Prefix& prefix) { return prefix.family() == Family::v4 ? places4_ : places6_; }
+    Places places4_, places6_;
 };
 
 }  // namespace

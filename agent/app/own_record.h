@@ -44,8 +44,8 @@ public:
     void told(SteadyTime now);
 
 private:
-    SteadyTime
-        ready_{};  // the first news since the last telling have waited for others; zero: there are none
+    // The first news since the last telling have waited for others; zero: there are none.
+    SteadyTime ready_{};
     SteadyTime whole_{};  // when nothing told before counts any more
     SteadyTime next_{};
 };

@@ -21,11 +21,10 @@ SteerPeer decode_peer(PeerId id, const wglan_peer& peer);
 
 struct EndpointKeys {
     wglan_endpoint_key whole;
-    std::optional<wglan_endpoint_key>
-        fragment;  // by which later fragments are known, where they are let pass
+    // By which later fragments are known, where they are let pass.
+    std::optional<wglan_endpoint_key> fragment;
 };
-// WireGuard's own packets are known by their mark, fragments as well: anybody's to the same address would
-// pass.
+// WireGuard's own packets are known by their mark, and so are their fragments.
 EndpointKeys encode_endpoint(const SteerEndpoint& endpoint);
 // False: a fragment entry or one of an unknown kind.
 bool decode_endpoint(const wglan_endpoint_key& key, SteerEndpoint& endpoint);

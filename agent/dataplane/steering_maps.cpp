@@ -85,10 +85,7 @@ Result<SteeringMaps> SteeringMaps::open(const SteerObject& object, std::size_t e
     for (const auto& [key, value] : *entries)
         if (SteerEndpoint endpoint; decode_endpoint(key, endpoint)) maps.endpoints_.insert(endpoint);
     // Versions before let later fragments to WireGuard's endpoints pass.
-    std::set<std::pair<IpAddress, std::uint8_t>> fragments;
-    for (const SteerEndpoint& endpoint : maps.endpoints_)
-        if (encode_endpoint(endpoint).fragment)
-            fragments.emplace(endpoint.endpoint.address, endpoint.protocol);
+    const auto fragments = maps.fragments_let_pass();
     for (const auto& [key, value] : *entries)
         if (key.kind == WGLAN_ENDPOINT_FRAGMENT &&
             !fragments.contains({to_address(key.address), key.protocol}))
@@ -254,6 +251,13 @@ void SteeringMaps::announce_reach_ports() {
     live_.set_reach_ports(bits);
 }
 
+std::set<std::pair<IpAddress, std::uint8_t>> SteeringMaps::fragments_let_pass() const {
+    std::set<std::pair<IpAddress, std::uint8_t>> found;
+    for (const SteerEndpoint& endpoint : endpoints_)
+        if (encode_endpoint(endpoint).fragment) found.emplace(endpoint.endpoint.address, endpoint.protocol);
+    return found;
+}
+
 Result<> SteeringMaps::put_endpoints(const std::vector<SteerEndpoint>& endpoints) {
     std::vector<wglan_endpoint_key> keys;
     for (const SteerEndpoint& endpoint : endpoints) {
@@ -269,15 +273,13 @@ Result<> SteeringMaps::put_endpoints(const std::vector<SteerEndpoint>& endpoints
 }
 
 Result<> SteeringMaps::remove_endpoints(const std::vector<SteerEndpoint>& endpoints) {
-    std::set<std::pair<IpAddress, std::uint8_t>> used;
     for (const SteerEndpoint& endpoint : endpoints) endpoints_.erase(endpoint);
     announce_reach_ports();
-    for (const SteerEndpoint& endpoint : endpoints_)
-        if (encode_endpoint(endpoint).fragment) used.emplace(endpoint.endpoint.address, endpoint.protocol);
+    const auto fragments = fragments_let_pass();
     for (const SteerEndpoint& endpoint : endpoints) {
         const auto [whole, fragment] = encode_endpoint(endpoint);
         if (auto removed = tables_->endpoints.remove(whole); !removed) return removed;
-        if (!fragment || used.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
+        if (!fragment || fragments.contains({endpoint.endpoint.address, endpoint.protocol})) continue;
         if (auto removed = tables_->endpoints.remove(*fragment); !removed) return removed;
     }
     return {};

@@ -59,6 +59,8 @@ private:
 
     void set_up(PeerId id, bool up);
     void announce_reach_ports();
+    // Address and protocol of each endpoint that has a fragment entry.
+    std::set<std::pair<IpAddress, std::uint8_t>> fragments_let_pass() const;
 
     const Tables* tables_;
     LiveSettings live_;

@@ -104,10 +104,9 @@ std::vector<std::string> describe(const Plan& plan, const std::string& interface
 // Pure. Applying the result to `observed` gives `desired`; diff of that is empty.
 //
 // Order: device, its settings and addresses; steering entries that go; kernel routes that go (those that
-// keep clear text in before those that carry); WireGuard
-// peers (a prefix that moves is only added to its new owner); endpoints, peers, configuration of the
-// programs; steering entries that come; attachments; kernel routes that come; peers and endpoints that
-// nothing refers to any more.
+// keep clear text in before those that carry); WireGuard peers (a prefix that moves is only added to its new
+// owner); endpoints, peers, configuration of the programs; steering entries that come; attachments; kernel
+// routes that come; peers and endpoints that nothing refers to any more.
 Plan diff(const Desired& desired, const Observed& observed);
 
 }  // namespace wglan

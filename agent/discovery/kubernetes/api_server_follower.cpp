@@ -90,11 +90,10 @@ Task<Milliseconds> ApiServerFollower::read_events(std::unique_ptr<HttpStream> st
         if (!line) {
             // Servers end and cut watches all the time; one that only does that is given time. Silence is the
             // rule here: this object hardly ever changes, and without a change there are no bookmarks either.
-            if (line.error().kind() == ErrorKind::exhausted) version_.clear();
-            const bool silent = line.error().kind() == ErrorKind::timeout;
             // Or the server was given a backup, and waits with its news for a number that it won't reach for
             // long.
-            if (silent) version_.clear();
+            const bool silent = line.error().kind() == ErrorKind::timeout;
+            if (silent || line.error().kind() == ErrorKind::exhausted) version_.clear();
             co_return first && !silent ? backoff_.next() : Milliseconds{0};
         }
         auto event = parse_slice_event(*line);

@@ -175,15 +175,11 @@ Task<void> NodePublisher::patch_once() {
     not_before_ = std::max(not_before_, context_.clock->now() + pause);
 }
 
-Task<Result<>> NodePublisher::withdraw(std::uint64_t sequence, Milliseconds limit) {
-    record_.reset();
-    set_error({});
-    return withdraw_until(sequence, context_.clock->now() + limit);
-}
-
 // Absence alone lets the others wait for us, and must: it is no word of ours. The withdrawal is, and needs to
 // stand there for no longer than it takes to be told.
-Task<Result<>> NodePublisher::withdraw_until(std::uint64_t sequence, SteadyTime until) {
+Task<Result<>> NodePublisher::withdraw(std::uint64_t sequence, SteadyTime until) {
+    record_.reset();
+    set_error({});
     auto node = co_await insist_on("", until);
     if (!node) co_return Failure(node.error());
     if (!*node) co_return Result<>{};

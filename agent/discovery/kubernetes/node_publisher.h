@@ -28,7 +28,7 @@ public:
     std::optional<SourceUpdate> saw(const OwnNode& own);
     // Our record is withdrawn with this sequence, then our annotations go; nothing is published any more
     // until publish(). Who watches sees both, also who was away for a while: the API tells every step.
-    Task<Result<>> withdraw(std::uint64_t sequence, Milliseconds limit);
+    Task<Result<>> withdraw(std::uint64_t sequence, SteadyTime until);
 
     const std::string& error() const { return error_; }  // "" = all is well
 
@@ -36,7 +36,6 @@ private:
     bool due() const;
     Task<void> patch_once();
     Task<void> wait();
-    Task<Result<>> withdraw_until(std::uint64_t sequence, SteadyTime until);
     Task<Result<std::optional<KubeNode>>> insist_on(std::string patch, SteadyTime until);
     Task<Result<HttpResponse>> ask(std::string patch);
     bool is_ours(const KubeNode& node) const;

@@ -128,7 +128,7 @@ private:
                                         Milliseconds limit) {
         if (auto ready = shared->api->ready(); !ready) co_return fail_with(ready, kName);
         const SteadyTime until = shared->clock.now() + limit;
-        auto done = co_await shared->publisher.withdraw(sequence, limit);
+        auto done = co_await shared->publisher.withdraw(sequence, until);
         if (!shared->reporter) co_return done;
         // Also where the record stays: each has rights of its own.
         auto told = co_await shared->reporter->withdraw(until);
