@@ -33,6 +33,7 @@ public:
     bool adopted() const override { return adopted_; }
     Result<DataplaneState> state() override;
     Result<std::vector<Attachment>> attachments() override;
+    Result<bool> holds(const SteerSample& entries) override;
     Result<> set_config(const SteerConfig& config) override;
     Result<> put_routes(const std::vector<SteerRoute>& routes) override;
     Result<> remove_routes(const std::vector<Prefix>& prefixes) override;

@@ -23,7 +23,7 @@ Result<> BpfDataplane::load() {
     auto object = SteerObject::load(options_.pin_path, options_.max_routes);
     if (!object) return Failure(object.error());
     attacher_.emplace(options_.pin_path, options_.force_clsact);
-    guard_attacher_.emplace(options_.pin_path, options_.force_clsact);
+    guard_attacher_.emplace(options_.pin_path, options_.force_clsact, options_.win_back_every);
     object_ = std::move(*object);
     adopted_ = object_->maps() == SteerObject::Maps::adopted || object_->maps() == SteerObject::Maps::carried;
     take_over_due_ = !adopted_;
@@ -50,6 +50,11 @@ Result<DataplaneState> BpfDataplane::state() {
     }
     state->pods.direct = delivers_into_pods(state->attachments);
     return state;
+}
+
+Result<bool> BpfDataplane::holds(const SteerSample& entries) {
+    if (!maps_) return not_loaded();
+    return maps_->holds(entries);
 }
 
 Result<> BpfDataplane::set_config(const SteerConfig& config) {

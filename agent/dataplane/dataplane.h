@@ -44,6 +44,13 @@ struct DataplaneState {
     PodSteering pods;                     // empty where direct mode never ran
 };
 
+// Some entries of the tables.
+struct SteerSample {
+    std::vector<SteerRoute> routes;
+    std::vector<SteerPeer> peers;
+    std::vector<SteerEndpoint> endpoints;
+};
+
 struct DataplaneCounters {
     std::uint64_t steered4 = 0, steered6 = 0;  // packets
     std::uint64_t passed = 0;
@@ -81,6 +88,9 @@ public:
     virtual Result<DataplaneState> state() = 0;  // a complete dump
     // state().attachments alone: a few system calls.
     virtual Result<std::vector<Attachment>> attachments() = 0;
+    // Whether the maps hold these entries. A prefix counts as held where one around it says the same. Cheap:
+    // a look-up each.
+    virtual Result<bool> holds(const SteerSample& entries) = 0;
     virtual Result<> set_config(const SteerConfig& config) = 0;
     // Overwrites in place (BPF_ANY); bulk uses batches where the kernel has them.
     virtual Result<> put_routes(const std::vector<SteerRoute>& routes) = 0;

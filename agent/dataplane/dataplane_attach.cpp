@@ -82,7 +82,7 @@ Result<std::vector<Attachment>> BpfDataplane::attachments() {
         auto guarded = guard_attacher_->find(guard_object_->programs());
         if (!guarded) return Failure(guarded.error());
         for (GuardPlace& place : *guarded)
-            if (place.current) ours.push_back(std::move(place.attachment));
+            if (place.current && !place.movable) ours.push_back(std::move(place.attachment));
     }
     std::sort(ours.begin(), ours.end());
     return ours;

@@ -11,6 +11,7 @@
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
 
+#include "agent/base/log.h"
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/device.h"
 
@@ -69,8 +70,10 @@ std::optional<int> ifindex_of_pin(const std::string& name) {
 
 }  // namespace
 
-GuardAttacher::GuardAttacher(std::string pin_path, bool force_clsact)
-    : links_(pin_path + "/" + kLinksDirectory), tc_(pin_path, force_clsact, kGuardSlot) {}
+GuardAttacher::GuardAttacher(std::string pin_path, bool force_clsact, Seconds win_back_every)
+    : links_(pin_path + "/" + kLinksDirectory),
+      tc_(pin_path, force_clsact, kGuardSlot),
+      win_back_every_(win_back_every) {}
 
 std::string GuardAttacher::xdp_pin(int ifindex) const {
     return links_ + "/" + kXdpPin + std::to_string(ifindex);
@@ -111,9 +114,24 @@ Result<Attachment> GuardAttacher::attach_tc(int ifindex, const GuardObject& obje
     if (kind == PacketKind::unknown)
         return fail(ErrorKind::unsupported,
                     "a device of type " + std::to_string(*type) + " can't be guarded");
+    if (to_win_back({ifindex, "", Attachment::Hook::tc_ingress, Attachment::Kind::tcx, ""})) {
+        won_back_[ifindex] = system_clock().now();
+        spdlog::info("somebody's program came before the guard at {}: it takes its place again",
+                     interface_name(ifindex));
+        // A moment without it lets some packets more through, and loses none.
+        if (auto dropped = tc_.detach(ifindex, Attachment::Hook::tc_ingress); !dropped)
+            return Failure(dropped.error());
+    }
     // In front of all others: what isn't wanted costs the least there, and all else goes on to them.
     return tc_.attach(ifindex, Attachment::Hook::tc_ingress,
                       kind == PacketKind::frames ? object.tc() : object.tc_l3(), true);
+}
+
+bool GuardAttacher::to_win_back(const Attachment& at) const {
+    if (at.kind != Attachment::Kind::tcx) return false;
+    const auto last = won_back_.find(at.ifindex);
+    if (last != won_back_.end() && system_clock().now() - last->second < win_back_every_) return false;
+    return tc_.is_misplaced(at.ifindex, at.hook, true);
 }
 
 Result<GuardPlace> GuardAttacher::attach(int ifindex, const GuardObject& object, bool physical) {
@@ -170,8 +188,9 @@ Result<std::vector<GuardPlace>> GuardAttacher::find(const std::vector<Program>& 
         place.current = current(one.program_id);
         if (const auto note = notes_.find(place.attachment.ifindex); note != notes_.end())
             place.note = note->second;
-        place.movable = kept_out_by_.contains(place.attachment.ifindex) &&
-                        xdp_state(place.attachment.ifindex).program_id == 0;
+        place.movable =
+            to_win_back(place.attachment) || (kept_out_by_.contains(place.attachment.ifindex) &&
+                                              xdp_state(place.attachment.ifindex).program_id == 0);
         places.push_back(std::move(place));
     }
     std::sort(places.begin(), places.end(),

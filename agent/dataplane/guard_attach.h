@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/dataplane/attach.h"
 #include "agent/dataplane/guard_object.h"
 #include "agent/model/guard.h"
@@ -15,7 +16,9 @@ namespace wglan {
 
 class GuardAttacher {
 public:
-    GuardAttacher(std::string pin_path, bool force_clsact);
+    // At TC ingress the guard is in front of all others; where somebody has come before it since, that place
+    // is won back, at most this often a device.
+    GuardAttacher(std::string pin_path, bool force_clsact, Seconds win_back_every = Seconds(300));
 
     // `physical`: by XDP, native, else generic; where another XDP program is, and on all other devices, at
     // TC ingress. What stands there of ours is updated in place; a move between the two leaves no gap.
@@ -28,12 +31,15 @@ public:
 private:
     Result<GuardPlace> attach_xdp(int ifindex, const Program& program);
     Result<Attachment> attach_tc(int ifindex, const GuardObject& object);
+    bool to_win_back(const Attachment& at) const;
     std::string xdp_pin(int ifindex) const;
 
     std::string links_;
     Attacher tc_;
     std::map<int, std::string> notes_;  // why not by XDP
     std::map<int, __u32> kept_out_by_;  // XDP program of somebody else
+    Seconds win_back_every_;
+    std::map<int, SteadyTime> won_back_;
 };
 
 }  // namespace wglan

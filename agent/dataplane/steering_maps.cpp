@@ -110,6 +110,38 @@ Result<DataplaneState> SteeringMaps::read() {
     return state;
 }
 
+Result<bool> SteeringMaps::holds(const SteerSample& entries) const {
+    const auto is = [](const auto& got, const auto& same) -> Result<bool> {
+        if (got) return same(*got);
+        if (got.error().kind() == ErrorKind::not_found) return false;
+        return Failure(got.error());
+    };
+    for (const SteerRoute& route : entries.routes) {
+        const auto same = [&](const wglan_route& value) {
+            return decode_route(route.prefix, value) == route;
+        };
+        const auto held = route.prefix.family() == Family::v4
+                              ? is(tables_->route4.get(to_key4(route.prefix)), same)
+                              : is(tables_->route6.get(to_key6(route.prefix)), same);
+        if (!held || !*held) return held;
+    }
+    for (const SteerPeer& peer : entries.peers) {
+        const auto held = is(tables_->peers.get(peer.id),
+                             [&](const wglan_peer& value) { return decode_peer(peer.id, value) == peer; });
+        if (!held || !*held) return held;
+    }
+    for (const SteerEndpoint& endpoint : entries.endpoints) {
+        const auto [whole, fragment] = encode_endpoint(endpoint);
+        const auto there = [](const wglan_endpoint&) { return true; };
+        const auto held = is(tables_->endpoints.get(whole), there);
+        if (!held || !*held) return held;
+        if (!fragment) continue;
+        const auto fragments = is(tables_->endpoints.get(*fragment), there);
+        if (!fragments || !*fragments) return fragments;
+    }
+    return true;
+}
+
 Result<RouteHits> SteeringMaps::hits() const {
     RouteHits hits;
     const auto count = [&](const auto& tables) -> Result<> {

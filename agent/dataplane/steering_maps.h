@@ -26,6 +26,7 @@ public:
     static Result<SteeringMaps> open(const SteerObject& object, std::size_t exact_from);
 
     Result<DataplaneState> read();
+    Result<bool> holds(const SteerSample& entries) const;
     Result<RouteHits> hits() const;
     Result<> set_config(const SteerConfig& config);
     Result<> heartbeat();

@@ -26,7 +26,7 @@ struct GuardPlace {
     GuardMode mode = GuardMode::tc;
     std::string note;      // why it isn't by XDP where that belongs; "" = it is as it should be
     bool current = true;   // false: another build's or an earlier process's program
-    bool movable = false;  // what kept it from XDP is gone
+    bool movable = false;  // what kept it from XDP is gone, or its place in front of others is lost
     bool operator==(const GuardPlace&) const = default;
 };
 

@@ -124,6 +124,39 @@ TEST_P(DataplaneTest, StateIsWhatWasWritten) {
     EXPECT_TRUE(state->peers.empty());
 }
 
+TEST_P(DataplaneTest, SeesEntriesThatSomebodyDeletedOrChanged) {
+    auto plane = loaded();
+    fill(*plane);
+    const SteerRoute route4 = route("10.1.0.0/16"), route6 = route("2001:db8:1::/48");
+    const SteerEndpoint outer{SteerEndpoint::Kind::outer, {IpAddress::parse("192.0.2.9").value(), 51820}, 17},
+        reach{SteerEndpoint::Kind::reach, {IpAddress::parse("192.0.2.9").value(), 443}, 6};
+    const SteerSample all{{route4, route6}, {peer()}, {outer, reach}};
+    const auto put = [&] {
+        EXPECT_EQ(text_of(plane->put_routes(all.routes)), "");
+        EXPECT_EQ(text_of(plane->put_peers(all.peers)), "");
+        EXPECT_EQ(text_of(plane->put_endpoints(all.endpoints)), "");
+    };
+    EXPECT_FALSE(plane->holds(all).value());
+    put();
+    EXPECT_TRUE(plane->holds(all).value());
+    EXPECT_TRUE(plane->holds({}).value());
+    for (const SteerRoute& one : all.routes) {
+        ASSERT_TRUE(plane->remove_routes({one.prefix}));
+        EXPECT_FALSE(plane->holds(all).value()) << one.prefix.to_string();
+        put();
+    }
+    for (const SteerEndpoint& one : all.endpoints) {
+        ASSERT_TRUE(plane->remove_endpoints({one}));
+        EXPECT_FALSE(plane->holds(all).value());
+        put();
+    }
+    EXPECT_FALSE(plane->holds({{}, {peer(PeerState::down)}, {}}).value());
+    SteerRoute other = route4;
+    other.mtu = 1300;
+    EXPECT_FALSE(plane->holds({{other}, {}, {}}).value());
+    EXPECT_TRUE(plane->holds(all).value());
+}
+
 TEST_P(DataplaneTest, SaysThatTheRoutesAreTooMany) {
     auto plane = loaded(2);
     fill(*plane);

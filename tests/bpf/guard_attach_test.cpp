@@ -207,6 +207,37 @@ TEST_P(GuardAttach, StandsBesideAnothersXdpProgram) {
     expect_guarded("192.0.2.17", "192.0.2.18");
 }
 
+TEST_P(GuardAttach, WinsItsPlaceBackFromWhoComesBeforeItAtTc) {
+    constexpr __u32 kBefore = 1U << 3;
+    constexpr auto kTcxIngress = static_cast<bpf_attach_type>(46);
+    auto plane = loaded();
+    set(*plane);
+    ASSERT_TRUE(plane->attach_guard(uplink_, false));
+    EXPECT_FALSE(plane->guard()->places.at(0).movable);
+    if (GetParam()) return;  // a filter's place is its priority
+    // It takes all packets for itself.
+    const UniqueFd foreign = foreign_program(BPF_PROG_TYPE_SCHED_CLS, 0);
+    for (int round = 0; round < 2; ++round) {
+        LIBBPF_OPTS(bpf_link_create_opts, options, .flags = kBefore);
+        const UniqueFd link(bpf_link_create(foreign.get(), uplink_, kTcxIngress, &options));
+        ASSERT_TRUE(link.valid());
+        const auto place = plane->guard()->places.at(0);
+        if (round == 1) {
+            EXPECT_FALSE(place.movable) << "who insists gets it, for five minutes";
+            EXPECT_EQ(plane->attachments()->size(), 1U);
+            break;
+        }
+        EXPECT_TRUE(place.movable);
+        EXPECT_TRUE(plane->attachments()->empty()) << "a lost place must be seen as drift";
+        ASSERT_TRUE(plane->attach_guard(uplink_, false));
+        EXPECT_FALSE(plane->guard()->places.at(0).movable);
+        EXPECT_EQ(plane->attachments()->size(), 1U);
+        const auto ids = tcx_program_ids(uplink_, Attachment::Hook::tc_ingress);
+        ASSERT_EQ(ids->size(), 2U);
+        EXPECT_EQ(program_name(ids->back()), "foreign");
+    }
+}
+
 // What others have at the same hook runs on for all that isn't dropped.
 TEST_P(GuardAttach, LeavesOthersAtTcAlone) {
     const UniqueFd foreign = foreign_program(BPF_PROG_TYPE_SCHED_CLS, -1);
