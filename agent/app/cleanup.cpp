@@ -12,6 +12,7 @@
 #include "agent/app/modes.h"
 #include "agent/app/privileges.h"
 #include "agent/http/client.h"
+#include "agent/http/server.h"
 
 namespace wglan {
 namespace {
@@ -114,6 +115,9 @@ Result<> clean_up(const Config& config) {
     }
     note(remove_dataplane(config.bpf.pin_path));
     note(remove_interface(config, **netlink));
+    // Of an agent that was killed.
+    if (auto removed = remove_stale_socket(config.control.socket); !removed)
+        spdlog::debug("{}", removed.error().message());
     if (first) return Failure(*first);
     return {};
 }

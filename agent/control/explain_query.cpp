@@ -52,6 +52,18 @@ Result<IpAddress> parse_address(const char* name, const std::string& text) {
     return address;
 }
 
+// What no packet to that place comes from.
+Result<> check_source(const IpAddress& source, const IpAddress& destination) {
+    const char* what = source.is_unspecified()                              ? "the unspecified address"
+                       : source.is_multicast()                              ? "a multicast address"
+                       : source.is_broadcast()                              ? "the broadcast address"
+                       : source.is_loopback() && !destination.is_loopback() ? "a loopback address"
+                                                                            : nullptr;
+    if (what == nullptr) return {};
+    return fail(ErrorKind::invalid, "src " + source.to_string() + " is " + what + ": no packet to " +
+                                        destination.to_string() + " comes from there");
+}
+
 Result<> parse_port(const HttpRequest& http, const char* name, const ExplainRequest& request,
                     std::optional<std::uint16_t>& port) {
     auto text = http.query(name);
@@ -79,6 +91,8 @@ Result<ExplainRequest> parse_explain_query(const HttpRequest& http) {
         if (!from) return Failure(from.error());
         if (from->family() != request.destination.family())
             return fail(ErrorKind::invalid, "src and dst are of different families");
+        if (auto possible = check_source(*from, request.destination); !possible)
+            return Failure(possible.error());
         request.source = *from;
     }
     if (auto text = http.query("proto")) {

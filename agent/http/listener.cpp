@@ -108,6 +108,12 @@ void SocketFile::remove() noexcept {
     path_.clear();
 }
 
+Result<> remove_stale_socket(const std::string& path) {
+    const auto address = unix_address(path);
+    if (!address) return Failure(address.error());
+    return remove_stale(path, *address);
+}
+
 Result<UnixListener> bind_unix(const std::string& path, unsigned mode, int gid) {
     const std::string what = "listen on " + path;
     auto address = unix_address(path);

@@ -39,6 +39,8 @@ struct UnixListener {
     UniqueFd fd;
     SocketFile file;
 };
+// As in server.h.
+Result<> remove_stale_socket(const std::string& path);
 // As listen_unix in server.h.
 Result<UnixListener> bind_unix(const std::string& path, unsigned mode, int gid);
 

@@ -216,6 +216,8 @@ Result<std::unique_ptr<HttpServer>> listen_tcp(asio::io_context& io, Endpoint wh
     return run(std::move(state), std::move(acceptor), *local, {});
 }
 
+Result<> remove_stale_socket(const std::string& path) { return http::remove_stale_socket(path); }
+
 Result<std::unique_ptr<HttpServer>> listen_unix(asio::io_context& io, const std::string& path,
                                                 HttpServerOptions options, HttpServer::Handler handler) {
     auto state = std::make_shared<State>(io);

@@ -58,6 +58,10 @@ Result<std::unique_ptr<HttpServer>> listen_tcp(asio::io_context& io, Endpoint wh
 Result<std::unique_ptr<HttpServer>> listen_unix(asio::io_context& io, const std::string& path,
                                                 HttpServerOptions options, HttpServer::Handler handler);
 
+// A socket file that nobody listens on goes; fine when there is none. An error, and all stays, where somebody
+// does, or it is a file of another kind.
+Result<> remove_stale_socket(const std::string& path);
+
 // {"error": text} with that status. Bytes of `text` that aren't printable ASCII come out as '?'.
 HttpResponse error_response(unsigned status, std::string_view text);
 
