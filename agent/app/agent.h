@@ -19,6 +19,7 @@
 #include "agent/app/guard_keeper.h"
 #include "agent/app/handshake_clones.h"
 #include "agent/app/kernel.h"
+#include "agent/app/map_walk.h"
 #include "agent/app/names.h"
 #include "agent/app/own_record.h"
 #include "agent/app/pace.h"
@@ -102,6 +103,9 @@ private:
     std::set<Prefix> routed_prefixes() const;
     void retry_later();
     bool refresh_facts();
+    bool is_somebody_in(const Prefix& network) const;
+    std::vector<Prefix> guest_networks_in_use() const;
+    void look_at_guests();
     void look_for_peers_anew();
     void refresh_record();
     void publish(Record record);
@@ -163,7 +167,9 @@ private:
     std::optional<RouteFacts> route_facts();
     void note_faults(const std::map<Prefix, std::string>& faults) const;
     std::map<Prefix, CniPrefix> cni_prefixes(const RouteVerdicts& verdicts) const;
-    bool cni_unjudged() const;
+    bool routes_unjudged() const;
+    std::map<Prefix, bool> holed_prefixes(const std::set<Prefix>& wanted,
+                                          const RouteVerdicts& verdicts) const;
     void note_cni();
     void on_cni_change();
     void serve_cni();
@@ -240,8 +246,11 @@ private:
     std::map<PublicKey, PeerState> told_states_;  // in log and events
     PeerIds ids_;
     HostFacts facts_;
+    std::vector<Prefix> guest_networks_used_;  // those of facts_ that somebody was in, when it was read
     RouteHealth route_health_;
     std::map<Prefix, std::string> overridden_;  // prefixes whose route leads nowhere, and why
+    std::map<Prefix, bool> holed_;  // those with excluded parts: whether others have a route for them
+    bool default6_dead_ = false;
     CniKeeper cni_;                             // steering.pods: cniDown
     std::map<Prefix, bool> told_cni_;           // what the log says of it: left to the CNI
     std::map<int, std::size_t> programs_seen_;  // of others, at devices that need them
@@ -280,6 +289,7 @@ private:
     std::vector<std::string> errors_, host_warnings_, capacity_warnings_;
 
     Timer debounce_, poll_timer_, check_timer_, drift_timer_, minute_timer_, retry_timer_, remember_timer_;
+    MapWalk map_walk_;
     PacedWork route_looks_, host_looks_, drift_looks_;  // what events of the kernel ask for
     Timer tick_timer_, observed_timer_, second_try_timer_, programs_timer_;
     std::unique_ptr<asio::posix::stream_descriptor> monitor_stream_;

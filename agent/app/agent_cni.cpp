@@ -27,10 +27,7 @@ std::size_t programs_of_others(int ifindex) {
 
 }  // namespace
 
-void Agent::look_at_routes_later() {
-    if (config_.steering.routes != RouteForm::automatic && !config_.steering.pods_when_cni_down) return;
-    route_looks_.ask();
-}
+void Agent::look_at_routes_later() { route_looks_.ask(); }
 
 // What somebody's route for peers' prefixes depends on; nullopt where the kernel didn't say.
 std::optional<RouteFacts> Agent::route_facts() {
@@ -48,7 +45,11 @@ std::optional<RouteFacts> Agent::route_facts() {
 }
 
 void Agent::look_at_routes() {
-    const auto wanted = routed_prefixes();
+    auto wanted = routed_prefixes();
+    const bool pods6 =
+        std::ranges::any_of(wanted, [](const Prefix& prefix) { return prefix.family() == Family::v6; });
+    const Prefix default6 = Prefix::make(IpAddress(), 0).value();
+    const bool default6_added = pods6 && wanted.insert(default6).second;
     const auto tunnels = route_health_.tunnels();
     const auto programmed = route_health_.programmed();
     const auto devices = route_health_.devices();
@@ -65,16 +66,36 @@ void Agent::look_at_routes() {
     }
     if (route_health_.devices() != devices && !config_.steering.uplinks) host_looks_.ask();
     watch_programs_later();
+    const bool default6_dead = verdicts.faults.contains(default6);
+    if (default6_added) {
+        verdicts.faults.erase(default6);
+        verdicts.sound.erase(default6);
+    }
     note_faults(verdicts.faults);
     const bool overrides = config_.steering.routes == RouteForm::automatic;
+    std::map<Prefix, bool> holed = holed_prefixes(wanted, verdicts);
     std::map<Prefix, std::string> faults = overrides ? verdicts.faults : std::map<Prefix, std::string>{};
-    routes_judged_ = faults != overridden_;
+    routes_judged_ = faults != overridden_ || holed != holed_ || default6_dead != default6_dead_;
     overridden_ = std::move(faults);
+    holed_ = std::move(holed);
+    default6_dead_ = default6_dead;
     if (config_.steering.pods_when_cni_down)
         routes_judged_ = cni_.update(cni_prefixes(verdicts)) || routes_judged_;
     if (!routes_judged_) return;
     note_cni();
     mark_dirty();
+}
+
+std::map<Prefix, bool> Agent::holed_prefixes(const std::set<Prefix>& wanted,
+                                             const RouteVerdicts& verdicts) const {
+    std::map<Prefix, bool> holed;
+    for (const Prefix& prefix : wanted) {
+        if (!has_hole(prefix, config_.steering.exclude)) continue;
+        const auto sound = verdicts.sound.find(prefix);
+        holed.emplace(prefix, verdicts.faults.contains(prefix) ||
+                                  (sound != verdicts.sound.end() && !sound->second.wider));
+    }
+    return holed;
 }
 
 void Agent::note_faults(const std::map<Prefix, std::string>& faults) const {
@@ -128,12 +149,16 @@ void Agent::note_cni() {
     for (const auto& [prefix, state] : cni_.watch().states()) told_cni_.emplace(prefix, state.left);
 }
 
-// Pods of peers that just came.
-bool Agent::cni_unjudged() const {
-    if (!config_.steering.pods_when_cni_down) return false;
+// Of peers that just came: whether prefixes are steered, or how, depends on other routes.
+bool Agent::routes_unjudged() const {
+    const bool left = config_.steering.pods_when_cni_down;
+    const auto& holes = config_.steering.exclude;
+    if (!left && holes.empty()) return false;
     return std::ranges::any_of(merged_.peers, [&](const Peer& peer) {
         return std::ranges::any_of(peer.prefixes, [&](const OwnedPrefix& owned) {
-            return owned.cls == PrefixClass::pod && cni_.watch().find(owned.prefix) == nullptr;
+            if (owned.cls == PrefixClass::pod && left && cni_.watch().find(owned.prefix) == nullptr)
+                return true;
+            return is_routed(owned) && has_hole(owned.prefix, holes) && !holed_.contains(owned.prefix);
         });
     });
 }

@@ -73,7 +73,9 @@ void Agent::reconcile_soon() {
 }
 
 bool Agent::refresh_facts() {
-    auto facts = read_facts(*netlink_, config_, route_health_.devices());
+    auto facts = read_facts(*netlink_, config_, {route_health_.devices(), [this](const Prefix& network) {
+                                                     return is_somebody_in(network);
+                                                 }});
     if (!facts) {
         note_errors({"look at this host's addresses: " + facts.error().message()});
         return false;
@@ -83,6 +85,7 @@ bool Agent::refresh_facts() {
     const bool moved = facts->node_addresses != facts_.node_addresses || facts->gateways != facts_.gateways ||
                        facts->uplinks != facts_.uplinks || facts->carriers != facts_.carriers;
     facts_ = std::move(*facts);
+    guest_networks_used_ = guest_networks_in_use();
     merge_dirty_ = true;
     if (!moved) return true;
     if (first_reconcile_done_) spdlog::info("this host's addresses or gateways changed");
@@ -105,6 +108,32 @@ void Agent::look_for_peers_anew() {
     if (!tick_peers()) return;
     merge_dirty_ = true;
     mark_dirty();
+}
+
+bool Agent::is_somebody_in(const Prefix& network) const {
+    const auto& here = facts_.all_addresses;
+    const auto in = [&](const IpAddress& address) {
+        return network.contains(address) && !std::ranges::binary_search(here, address);
+    };
+    const auto at = [&](const auto& where) { return in(where.endpoint.address); };
+    return std::ranges::any_of(depended_on_, in) || std::ranges::any_of(api_in_force_, at) ||
+           std::ranges::any_of(merged_.peers, [&](const Peer& peer) {
+               return std::ranges::any_of(endpoints_of(peer),
+                                          [&](const Endpoint& endpoint) { return in(endpoint.address); });
+           });
+}
+
+std::vector<Prefix> Agent::guest_networks_in_use() const {
+    std::vector<Prefix> used = facts_.guest_networks;
+    std::erase_if(used, [this](const Prefix& network) { return !is_somebody_in(network); });
+    return used;
+}
+
+// With other peers another bridge may be an uplink.
+void Agent::look_at_guests() {
+    if (guest_networks_in_use() == guest_networks_used_) return;
+    facts_dirty_ = true;
+    host_looks_.ask();
 }
 
 void Agent::refresh_record() {
@@ -203,6 +232,7 @@ void Agent::merge() {
     });
     for (const auto& [id, refusal] : source_refusals_) merged_.refused.push_back(refusal);
     find_api_server_owners();
+    look_at_guests();
     std::sort(merged_.refused.begin(), merged_.refused.end());
     for (const Refusal& refusal : merged_.refused)
         if (!std::binary_search(before.begin(), before.end(), refusal))
@@ -216,7 +246,7 @@ void Agent::merge() {
     (void)tick_peers();
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
-    if (cni_unjudged())
+    if (routes_unjudged())
         look_at_routes();
     else
         look_at_routes_later();
@@ -240,7 +270,7 @@ std::set<Prefix> Agent::routed_prefixes() const {
     std::set<Prefix> routed;
     for (const Peer& peer : merged_.peers)
         for (const OwnedPrefix& owned : peer.prefixes)
-            if (owned.cls == PrefixClass::pod || owned.cls == PrefixClass::extra) routed.insert(owned.prefix);
+            if (is_routed(owned)) routed.insert(owned.prefix);
     return routed;
 }
 
@@ -273,7 +303,12 @@ Desired Agent::desired(const std::vector<Peer>& peers) {
                    : state->wider                   ? CniShare::by_wider_route
                                                     : CniShare::by_own_route;
         },
-        api_in_force_};
+        api_in_force_,
+        [this](const Prefix& prefix) {
+            const auto holed = holed_.find(prefix);
+            return holed != holed_.end() && holed->second;
+        },
+        default6_dead_};
     return build_desired(input);
 }
 
@@ -315,7 +350,7 @@ bool Agent::reconcile_one() {
     const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
                                    [&](const Peer& p) { return p.public_key == touched->key; });
     if (holds_api_server(*peer)) return false;
-    if (cni_unjudged()) look_at_routes();
+    if (routes_unjudged()) look_at_routes();
     Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
     manager_.set_peer(peer_input(*peer), system_clock().now());
     Desired after = desired({*peer});
@@ -330,6 +365,7 @@ bool Agent::reconcile_one() {
     merge_dirty_ = one_put_ = false;
     if (manager_.searching()) poll_later();
     look_at_routes_later();
+    look_at_guests();
     clone_handshakes(&touched->key);
     if (plan.empty()) return true;
     Kernel::Outcome outcome;

@@ -19,6 +19,7 @@ constexpr Seconds kFrequentFor{3};
 constexpr Milliseconds kQuickCheck{1500};
 constexpr Milliseconds kGuardStarts{300};  // a predecessor's goes on; peers that wait for us come first
 constexpr Seconds kDriftCheck{60};
+constexpr std::size_t kEntriesLookedAt = 512;  // of each of the programs' tables, each quick check
 constexpr Milliseconds kRememberAfter{100};
 
 }  // namespace
@@ -62,7 +63,8 @@ void Agent::poll() {
     mark_dirty();
 }
 
-// What no event tells of: programs detached, settings of wglan0 changed. Cheap enough to look often.
+// What no event tells of: programs detached, map entries deleted, settings of wglan0 changed. Cheap enough to
+// look often.
 void Agent::check_later() {
     check_timer_.expires_after(guard_.looked() ? kQuickCheck : kGuardStarts);
     check_timer_.async_wait([this](const boost::system::error_code& error) {
@@ -77,7 +79,8 @@ void Agent::check_later() {
             const auto attachments = dataplane_->attachments();
             const auto filter = netlink_->rp_filter(ifindex);
             const auto forwards = netlink_->forwarding(ifindex, Family::v4);
-            if ((attachments && *attachments != observed_.attachments) ||
+            const auto held = dataplane_->holds(map_walk_.next(observed_, kEntriesLookedAt));
+            if ((held && !*held) || (attachments && *attachments != observed_.attachments) ||
                 (filter && *filter != observed_.interface->rp_filter) ||
                 (forwards && *forwards != observed_.interface->forwarding4)) {
                 checking_drift_ = true;

@@ -204,7 +204,13 @@ RoutesView Agent::routes() {
             if (left) row.peer = owners[prefix];
             if (const auto found = in_force.find(prefix); found != in_force.end())
                 row.kernel_route.in_force = found->second;
-            const auto kernel = observed_.routes.find({prefix, RouteType::unicast});
+            auto kernel = observed_.routes.find({prefix, RouteType::unicast});
+            // Around what is excluded there are parts instead.
+            const bool parts = kernel == observed_.routes.end() && has_hole(prefix, excluded);
+            if (parts)
+                for (const Prefix& part : without(prefix, excluded))
+                    if (kernel == observed_.routes.end())
+                        kernel = observed_.routes.find({part, RouteType::unicast});
             if (kernel != observed_.routes.end()) {
                 row.kernel_route.state = KernelRouteView::State::present;
                 row.kernel_route.metric = kernel->second.metric;
@@ -214,7 +220,7 @@ RoutesView Agent::routes() {
                     row.kernel_route.overrides = true;
                     row.kernel_route.fault = fault->second;
                 }
-                if (row.kernel_route.overrides && !prefix.is_host())
+                if (parts || (row.kernel_route.overrides && !prefix.is_host()))
                     row.kernel_route.in_force = "dev " + config_.interface.name;
             }
         }

@@ -29,20 +29,6 @@ std::pair<Prefix, Prefix> halves(const Prefix& prefix) {
     return {Prefix::make(prefix.address(), length).value(), Prefix::make(other.value(), length).value()};
 }
 
-// The parts of a prefix that lie in none of `holes`.
-std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes) {
-    bool touched = false;
-    for (const Prefix& hole : holes) {
-        if (hole.contains(prefix)) return {};
-        touched = touched || prefix.contains(hole);
-    }
-    if (!touched) return {prefix};
-    const auto [low, high] = halves(prefix);
-    std::vector<Prefix> parts = without(low, holes);
-    for (const Prefix& part : without(high, holes)) parts.push_back(part);
-    return parts;
-}
-
 class Builder {
 public:
     explicit Builder(const DesiredInput& input) : in_(input), config_(input.config) {}
@@ -250,7 +236,7 @@ private:
             ++out_.left_out;
         else if (out_.steer_routes.insert({owned.prefix, route}).second)  // our own neighbourhood stays
             ++count;
-        if (bypass || (owned.cls != PrefixClass::pod && owned.cls != PrefixClass::extra)) return;
+        if (bypass || !is_routed(owned)) return;
         if (left == CniShare::by_wider_route) return;
         // A route around an endpoint would take WireGuard's own packets, whatever their mark: such prefixes
         // are steered by the programs alone.
@@ -258,9 +244,17 @@ private:
         if (first != endpoints_.end() && owned.prefix.contains(*first)) return;
         if (roamed_to_ && owned.prefix.contains(*roamed_to_)) return;
         const bool overriding = left == CniShare::none && overrides(owned.prefix);
-        if (overriding || !in_the_way(owned))
-            for (const Prefix& part : without(owned.prefix, config_.steering.exclude)) backup_route(part);
-        if (overriding) halved_.push_back(owned.prefix);
+        if (!overriding && in_the_way(owned)) return;
+        const auto& holes = config_.steering.exclude;
+        const bool whole = !has_hole(owned.prefix, holes);
+        // Parts are longer: they would win over somebody's route for the prefix, which takes the holes as
+        // well.
+        const bool others = !whole && in_.routed_by_others && in_.routed_by_others(owned.prefix);
+        if (whole || (others && !overriding))
+            backup_route(owned.prefix);
+        else
+            for (const Prefix& part : without(owned.prefix, holes)) backup_route(part);
+        if (whole && overriding) halved_.push_back(owned.prefix);
     }
 
     // The kernel refuses an IPv6 route with `onlink` to a next hop for which it has another device's route
@@ -268,15 +262,13 @@ private:
     // the very prefix that is behind them: a route of ours would keep the CNI's out, and isn't needed where
     // packets get to an uplink by the default route.
     bool in_the_way(const OwnedPrefix& owned) const {
-        return owned.cls == PrefixClass::pod && owned.prefix.family() == Family::v6 && in_.facts.default6;
+        return owned.cls == PrefixClass::pod && owned.prefix.family() == Family::v6 && in_.facts.default6 &&
+               !in_.default6_dead;
     }
 
-    // A host can't be halved; what has a hole is cut into longer parts; this host's own way out is not ours
-    // to take.
+    // A host can't be halved; this host's own way out is not ours to take.
     bool overrides(const Prefix& prefix) const {
-        const bool whole = std::none_of(config_.steering.exclude.begin(), config_.steering.exclude.end(),
-                                        [&](const Prefix& hole) { return prefix.contains(hole); });
-        if (prefix.is_host() || prefix.is_default() || !whole) return false;
+        if (prefix.is_host() || prefix.is_default()) return false;
         return config_.steering.routes == RouteForm::override ||
                (config_.steering.routes == RouteForm::automatic && in_.overridden && in_.overridden(prefix));
     }
@@ -324,6 +316,23 @@ private:
 };
 
 }  // namespace
+
+bool has_hole(const Prefix& prefix, const std::vector<Prefix>& holes) {
+    return std::any_of(holes.begin(), holes.end(), [&](const Prefix& hole) { return prefix.contains(hole); });
+}
+
+std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes) {
+    bool touched = false;
+    for (const Prefix& hole : holes) {
+        if (hole.contains(prefix)) return {};
+        touched = touched || prefix.contains(hole);
+    }
+    if (!touched) return {prefix};
+    const auto [low, high] = halves(prefix);
+    std::vector<Prefix> parts = without(low, holes);
+    for (const Prefix& part : without(high, holes)) parts.push_back(part);
+    return parts;
+}
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts) {
     if (config.interface.mtu) return *config.interface.mtu;

@@ -52,7 +52,19 @@ struct DesiredInput {
     std::function<bool(const Prefix&)> overridden;
     std::function<CniShare(const Prefix&)> left_to_cni = {};
     std::vector<ApiServer> api_servers = {};
+    // Prefixes with a hole (steering.exclude) for which somebody else has a route as well.
+    std::function<bool(const Prefix&)> routed_by_others = {};
+    bool default6_dead = false;  // the IPv6 default route leads nowhere; see RouteHealth
 };
+
+// Whether the prefix has a kernel route of ours as well.
+inline bool is_routed(const OwnedPrefix& owned) {
+    return owned.cls == PrefixClass::pod || owned.cls == PrefixClass::extra;
+}
+// Whether one of `holes` lies in the prefix, or is it.
+bool has_hole(const Prefix& prefix, const std::vector<Prefix>& holes);
+// The longest prefixes that make up `prefix` without `holes`.
+std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes);
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);
 // Tables that are nearly full, or were too small for `wanted`: "" where there is nothing to say.

@@ -5,6 +5,7 @@
 #include <netinet/in.h>
 
 #include <algorithm>
+#include <limits>
 #include <map>
 
 #include "agent/base/file.h"
@@ -34,7 +35,7 @@ bool leads_to_peers(const Link& link, const std::string& own) {
 
 }  // namespace
 
-Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::set<int>& ways) {
+Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const KnownWays& ways) {
     auto links = netlink.links();
     if (!links) return fail_with(links, "list links");
     auto addresses = netlink.addresses();
@@ -48,7 +49,7 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::
     const std::string& own = config.interface.name;
     const std::vector<Prefix> pods = config.node.pod_prefixes.value_or(std::vector<Prefix>{});
     const std::vector<int> uplinks =
-        select_uplinks(*links, *addresses, *routes, config.steering.uplinks, own, pods);
+        select_uplinks(*links, *addresses, *routes, config.steering.uplinks, own, pods, ways.somebody_in);
     const auto is_uplink = [&](int ifindex) {
         return std::find(uplinks.begin(), uplinks.end(), ifindex) != uplinks.end();
     };
@@ -66,7 +67,7 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::
         underlay_mtu(*links, *addresses, *routes, uplinks, pods).value_or(facts.underlay_mtu);
     if (!config.steering.uplinks)
         for (const Link& link : *links)
-            if (ways.contains(link.ifindex) && !is_uplink(link.ifindex) && leads_to_peers(link, own))
+            if (ways.devices.contains(link.ifindex) && !is_uplink(link.ifindex) && leads_to_peers(link, own))
                 facts.uplinks.push_back({link.ifindex, link.name});
     std::sort(facts.uplinks.begin(), facts.uplinks.end());
     facts.node_addresses = node_addresses(*links, *addresses, *routes, uplinks, own, pods);
@@ -79,11 +80,19 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::
     }
     std::sort(facts.all_addresses.begin(), facts.all_addresses.end());
     std::sort(facts.networks.begin(), facts.networks.end());
+    if (!config.steering.uplinks) facts.guest_networks = guest_networks(*links, *addresses);
     facts.gateways = gateways(*routes);
-    facts.default6 = std::any_of(routes->begin(), routes->end(), [](const Route& route) {
-        return route.prefix.family() == Family::v6 && route.type == RouteType::unicast &&
-               route.protocol != kRouteProtocol;
-    });
+    std::uint32_t least_metric = std::numeric_limits<std::uint32_t>::max();
+    for (const Route& route : *routes) {
+        if (route.prefix.family() != Family::v6 || route.type != RouteType::unicast ||
+            route.protocol == kRouteProtocol || route.metric > least_metric)
+            continue;
+        const bool hooked =
+            std::ranges::find(facts.uplinks, route.ifindex, &Uplink::ifindex) != facts.uplinks.end();
+        // Of several next hops each must.
+        facts.default6 = hooked && (facts.default6 || route.metric < least_metric);
+        least_metric = route.metric;
+    }
     if (config.steering.direct)
         facts.pods =
             select_pod_devices(*links, *addresses, uplinks, config.steering.pod_interfaces, own, pods);

@@ -2,6 +2,7 @@
 // What this host looks like: links, addresses, default routes, as far as decisions need it.
 #pragma once
 
+#include <functional>
 #include <set>
 #include <vector>
 
@@ -21,19 +22,27 @@ struct HostFacts {
     std::vector<IpAddress> node_addresses;  // published: global ones on uplinks, best first
     std::vector<IpAddress> all_addresses;   // every address of the host but wglan0's
     std::vector<IpAddress> gateways;
-    bool default6 = false;  // there is an IPv6 default route
+    bool default6 = false;  // there is an IPv6 default route, and it leads to an uplink
     // How a CNI's tunnels look from outside, by protocol and port (0 = it has none), as far as devices of
     // their kind are here.
     std::set<std::pair<std::uint8_t, std::uint16_t>> tunnel_flows;
     std::vector<Prefix> networks;  // on-link networks of uplinks
+    // Those of bridges that may be none: whether somebody is in there counts.
+    std::vector<Prefix> guest_networks;
     std::optional<std::array<std::uint8_t, 6>> mac;
     PodDevices pods;                          // with podDatapath direct
     bool forwards4 = true, forwards6 = true;  // the host as a whole forwards (sysctl)
     bool operator==(const HostFacts&) const = default;
 };
 
-// `ways`: devices that routes to peers' pods leave by (RouteHealth::devices()). Among the uplinks that are
-// found by themselves they count too: what a CNI's programs would take from such a device meets ours first.
-Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const std::set<int>& ways = {});
+// What is known of the other nodes, as far as it tells uplinks from other devices.
+struct KnownWays {
+    // Devices that routes to peers' pods leave by (RouteHealth::devices()). Among the uplinks that are found
+    // by themselves they count too: what a CNI's programs would take from such a device meets ours first.
+    std::set<int> devices;
+    // See select_uplinks().
+    std::function<bool(const Prefix&)> somebody_in;
+};
+Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const KnownWays& ways = {});
 
 }  // namespace wglan

@@ -47,15 +47,33 @@ bool has_default(const std::vector<Route>& routes, int ifindex) {
            default_metric(routes, ifindex, Family::v6) != kNoDefault;
 }
 
+bool has_only_guests(const Link& bridge, const std::vector<Link>& links) {
+    return bridge.kind == "bridge" && std::ranges::all_of(links, [&](const Link& port) {
+               return port.master != bridge.ifindex || port.kind == "veth" || port.kind == "tun";
+           });
+}
+
+// nullopt: there is none but the address itself.
+std::optional<Prefix> network_of(const InterfaceAddress& address) {
+    if (!is_global(address) || is_host_prefix(address)) return std::nullopt;
+    const auto network = Prefix::make(address.address, address.prefix_length);
+    return network ? std::optional(*network) : std::nullopt;
+}
+
 class Classifier {
 public:
     Classifier(const std::vector<Link>& links, const std::vector<InterfaceAddress>& addresses,
-               const std::vector<Route>& routes, const std::vector<Prefix>& own_pod_prefixes)
-        : links_(links), addresses_(addresses), routes_(routes), own_pod_prefixes_(own_pod_prefixes) {}
+               const std::vector<Route>& routes, const std::vector<Prefix>& own_pod_prefixes,
+               const std::function<bool(const Prefix&)>& somebody_in)
+        : links_(links),
+          addresses_(addresses),
+          routes_(routes),
+          own_pod_prefixes_(own_pod_prefixes),
+          somebody_in_(somebody_in) {}
 
     bool is_uplink(const Link& link) const {
         if (has_default(routes_, link.ifindex) || is_tunnel(link)) return true;
-        if (link.kind == "dummy" || (link.kind == "bridge" && has_only_guests(link))) return false;
+        if (link.kind == "dummy" || (has_only_guests(link, links_) && !leads_to_somebody(link))) return false;
         return std::ranges::any_of(addresses_, [&](const InterfaceAddress& address) {
             return address.ifindex == link.ifindex && is_global(address) && !faces_pods(link, address);
         });
@@ -72,16 +90,19 @@ private:
                (leads_elsewhere(link) && is_host_prefix(address));
     }
 
-    bool has_only_guests(const Link& bridge) const {
-        return std::ranges::all_of(links_, [&](const Link& port) {
-            return port.master != bridge.ifindex || port.kind == "veth" || port.kind == "tun";
-        });
+    bool leads_to_somebody(const Link& bridge) const {
+        return somebody_in_ && std::ranges::any_of(addresses_, [&](const InterfaceAddress& address) {
+                   const auto network =
+                       address.ifindex == bridge.ifindex ? network_of(address) : std::nullopt;
+                   return network && somebody_in_(*network);
+               });
     }
 
     const std::vector<Link>& links_;
     const std::vector<InterfaceAddress>& addresses_;
     const std::vector<Route>& routes_;
     const std::vector<Prefix>& own_pod_prefixes_;
+    const std::function<bool(const Prefix&)>& somebody_in_;
 };
 
 bool matches(const std::string& name, const std::vector<std::string>& globs) {
@@ -109,9 +130,9 @@ std::vector<int> select_uplinks(const std::vector<Link>& links,
                                 const std::vector<InterfaceAddress>& addresses,
                                 const std::vector<Route>& routes,
                                 const std::optional<std::vector<std::string>>& configured_globs,
-                                const std::string& own_interface,
-                                const std::vector<Prefix>& own_pod_prefixes) {
-    const Classifier classifier(links, addresses, routes, own_pod_prefixes);
+                                const std::string& own_interface, const std::vector<Prefix>& own_pod_prefixes,
+                                const std::function<bool(const Prefix&)>& somebody_in) {
+    const Classifier classifier(links, addresses, routes, own_pod_prefixes, somebody_in);
     std::vector<int> uplinks;
     for (const Link& link : links) {
         if (link.loopback || link.name == own_interface) continue;
@@ -121,6 +142,18 @@ std::vector<int> select_uplinks(const std::vector<Link>& links,
     }
     std::ranges::sort(uplinks);
     return uplinks;
+}
+
+std::vector<Prefix> guest_networks(const std::vector<Link>& links,
+                                   const std::vector<InterfaceAddress>& addresses) {
+    std::set<Prefix> networks;
+    for (const Link& link : links) {
+        if (!has_only_guests(link, links)) continue;
+        for (const InterfaceAddress& address : addresses)
+            if (address.ifindex == link.ifindex)
+                if (const auto network = network_of(address)) networks.insert(*network);
+    }
+    return {networks.begin(), networks.end()};
 }
 
 std::vector<IpAddress> node_addresses(const std::vector<Link>& links,

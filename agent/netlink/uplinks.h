@@ -2,6 +2,7 @@
 // Which devices are uplinks and which addresses are the node's: decisions over dumps. Pure.
 #pragma once
 
+#include <functional>
 #include <optional>
 #include <string>
 #include <vector>
@@ -17,7 +18,8 @@ namespace wglan {
 //  - a veth or netkit device whose peer is in another namespace, when its addresses are host
 //    prefixes (a CNI's point-to-point gateway) or lie in own_pod_prefixes;
 //  - a bridge whose addresses lie in own_pod_prefixes, or that has no port but veths and taps (a
-//    CNI's or a container engine's);
+//    CNI's or a container engine's) and nobody in its networks: somebody_in tells whether a peer, or what
+//    this node depends on, has an address there;
 //  - a dummy device (kube-proxy keeps every Service's address on one).
 // Never the loopback device nor own_interface.
 std::vector<int> select_uplinks(const std::vector<Link>& links,
@@ -25,7 +27,12 @@ std::vector<int> select_uplinks(const std::vector<Link>& links,
                                 const std::vector<Route>& routes,
                                 const std::optional<std::vector<std::string>>& configured_globs,
                                 const std::string& own_interface,
-                                const std::vector<Prefix>& own_pod_prefixes = {});
+                                const std::vector<Prefix>& own_pod_prefixes = {},
+                                const std::function<bool(const Prefix&)>& somebody_in = {});
+
+// The on-link networks of such bridges: sorted, each once.
+std::vector<Prefix> guest_networks(const std::vector<Link>& links,
+                                   const std::vector<InterfaceAddress>& addresses);
 
 // The node's own global unicast addresses on its uplinks, best first, each once: IPv4 of the device
 // with the best IPv4 default route, then IPv6 of the one with the best IPv6 default route, then

@@ -45,21 +45,20 @@ protected:
     }
 
     Desired build() {
-        return build_desired({config, facts, own_key, overlay, overlay_network, peers, manager, ids,
-                              [](const Peer&) { return SecretFingerprint{}; },
-                              [](const Peer& peer) {
-                                  std::vector<Endpoint> list;
-                                  for (const Candidate& c : peer.candidates)
-                                      list.push_back(c.where.endpoint().value());
-                                  return list;
-                              },
-                              depended_on,
-                              [this](const Prefix& prefix) { return overridden.contains(prefix); },
-                              [this](const Prefix& prefix) {
-                                  const auto it = left.find(prefix);
-                                  return it == left.end() ? CniShare::none : it->second;
-                              },
-                              api_servers});
+        return build_desired(
+            {config, facts, own_key, overlay, overlay_network, peers, manager, ids,
+             [](const Peer&) { return SecretFingerprint{}; },
+             [](const Peer& peer) {
+                 std::vector<Endpoint> list;
+                 for (const Candidate& c : peer.candidates) list.push_back(c.where.endpoint().value());
+                 return list;
+             },
+             depended_on, [this](const Prefix& prefix) { return overridden.contains(prefix); },
+             [this](const Prefix& prefix) {
+                 const auto it = left.find(prefix);
+                 return it == left.end() ? CniShare::none : it->second;
+             },
+             api_servers, [this](const Prefix& prefix) { return routed.contains(prefix); }, default6_dead});
     }
 
     Config config;
@@ -74,6 +73,8 @@ protected:
     std::set<Prefix> overridden;
     std::map<Prefix, CniShare> left;
     std::vector<ApiServer> api_servers;
+    std::set<Prefix> routed;
+    bool default6_dead = false;
 };
 
 TEST_F(DesiredTest, OnlyPodPrefixesMayGoDirect) {
@@ -220,6 +221,31 @@ TEST_F(DesiredTest, Ipv6PodsHaveNoBackupInTheWayOfTunnelsOfCnis) {
     overridden = {pods};
     EXPECT_TRUE(build().routes.contains({net("fd00:2::/65"), RouteType::unicast}))
         << "the default wouldn't win";
+    overridden.clear();
+    default6_dead = true;
+    EXPECT_TRUE(build().routes.contains({pods, RouteType::unicast})) << "nobody leads them to an uplink";
+    EXPECT_TRUE(build().routes.contains({pods, RouteType::unreachable}));
+}
+
+TEST_F(DesiredTest, WhatIsExcludedGoesByTheRouteOfOthersForThePrefixAroundIt) {
+    handshake();
+    const Prefix pods = net("10.244.2.0/24"), part = net("10.244.2.0/25");
+    config.steering.exclude = {net("10.244.2.128/25")};
+    const auto has = [&](const Prefix& prefix) {
+        return build().routes.contains({prefix, RouteType::unicast});
+    };
+    EXPECT_TRUE(has(part) && !has(pods));
+    routed = {pods};
+    EXPECT_TRUE(has(pods) && !has(part)) << "a longer one would win";
+    overridden = {pods};
+    EXPECT_TRUE(has(part) && !has(pods)) << "it must";
+    EXPECT_FALSE(has(net("10.244.2.128/25")));
+    overridden.clear();
+    config.steering.routes = RouteForm::override;
+    EXPECT_TRUE(has(part) && !has(pods));
+    EXPECT_EQ(without(pods, {net("10.244.2.4/30")}).size(), 6U);
+    EXPECT_EQ(without(pods, {net("10.0.0.0/8")}).size(), 0U);
+    EXPECT_EQ(without(pods, {net("10.245.0.0/16")}), std::vector{pods});
 }
 
 TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {

@@ -57,6 +57,12 @@ struct Host {
         return select_uplinks(links, addresses, routes, globs, "wglan0", pod_prefixes);
     }
 
+    std::vector<int> uplinks_with_somebody_at(const char* address) const {
+        return select_uplinks(
+            links, addresses, routes, std::nullopt, "wglan0", pod_prefixes,
+            [&](const Prefix& network) { return network.contains(*IpAddress::parse(address)); });
+    }
+
     std::optional<std::uint32_t> underlay() const {
         return underlay_mtu(links, addresses, routes, uplinks(), pod_prefixes);
     }
@@ -134,6 +140,23 @@ TEST(Uplinks, PodVethsDoNotCount) {
     host.link(7, "nk7", "netkit");
     EXPECT_THAT(host.uplinks(), ElementsAre(2));
     EXPECT_THAT(host.node_addresses(), ElementsAre("192.0.2.7"));
+}
+
+TEST(Uplinks, ABridgeOfVethsCountsWherePeersAreBehindIt) {
+    Host host = plain_host();
+    host.link(3, "br3", "bridge");
+    host.address(3, "198.51.100.7/24").address(3, "fe80::3/64", 0, RT_SCOPE_LINK);
+    host.link(4, "veth4", "veth").master = 3;
+    host.link(5, "docker5", "bridge");
+    host.address(5, "172.17.0.1/16");
+    EXPECT_THAT(host.uplinks(), ElementsAre(2));
+    EXPECT_THAT(host.uplinks_with_somebody_at("198.51.100.9"), ElementsAre(2, 3));
+    EXPECT_THAT(host.uplinks_with_somebody_at("198.51.101.9"), ElementsAre(2));
+    EXPECT_THAT(host.uplinks_with_somebody_at("fe80::9"), ElementsAre(2)) << "every network holds it";
+    EXPECT_THAT(guest_networks(host.links, host.addresses),
+                ElementsAre(*Prefix::parse("172.17.0.0/16"), *Prefix::parse("198.51.100.0/24")));
+    host.link(6, "eth6").master = 3;
+    EXPECT_THAT(guest_networks(host.links, host.addresses), ElementsAre(*Prefix::parse("172.17.0.0/16")));
 }
 
 TEST(Uplinks, AVethThatIsAHostsUplinkCounts) {

@@ -130,6 +130,74 @@ def hits_are_counted(mesh: Mesh) -> None:
     print(one.wglanctl("routes").stdout)
 
 
+@scenario(core=True)
+def dead_ipv6_default_routes_lose_no_pods(mesh: Mesh) -> None:
+    """Pods that the IPv6 default route would lead to an uplink: ours is there when it doesn't any more."""
+    one, two = mesh.nodes
+    prefix, pod = two.addresses.pod_prefix6, mesh.pod(two).ipv6
+    one.run("ip", "link", "add", "lan9", "type", "veth", "peer", "name", "far9")
+    for device in ("lan9", "far9"):
+        one.run("ip", "link", "set", device, "up")
+    mesh.reconfigure(one, [{"op": "add", "path": "/steering/uplinks", "value": ["eth0"]}])
+    for fault, timeout in ((("via", "2001:db8::77", "dev", "eth0"), _ARP), (("dev", "lan9"), _SOON)):
+        _route(one, "add", "::/0", "via", two.addresses.ipv6, "dev", "eth0")
+        # A CNI's tunnel could not have its routes beside ours.
+        eventually(lambda: not _ours(one, prefix), "ours is in the way of a CNI's", timeout=_SOON)
+        mesh.expect_ping(one, pod)
+        mesh.expect_ping(mesh.pod(one), pod)
+        _route(one, "replace", "::/0", *fault)
+        with mesh.capture() as capture:
+            took = eventually(lambda: mesh.ping(one, pod, count=1) == 1, f"{fault}: no way", timeout=timeout)
+            mesh.expect_ping(mesh.pod(one), pod)
+        check(not capture.summary().foreign, f"{fault}: in clear: {dict(capture.summary().foreign)}")
+        print(f"default {' '.join(fault)}: pods are reached after {took:.2f} s")
+        check(_shown(one, prefix)["inForce"] == "dev wglan0", f"{fault}: {_shown(one, prefix)}")
+        _route(one, "delete", "::/0", *fault)
+        mesh.expect_ping(one, pod)
+
+
+@scenario(core=True)
+def excluded_parts_leave_a_cnis_route_alone(mesh: Mesh) -> None:
+    """steering.exclude inside a peer's pods: a CNI's route for all of them keeps what it has, while it is sound."""
+    one, two = mesh.nodes
+    prefix, pod = two.addresses.pod_prefix4, mesh.pod(two).ipv4
+    hole = str(list(ipaddress.ip_network(prefix).subnets(new_prefix=28))[-1])
+    inside = str(ipaddress.ip_network(hole)[5])
+    mesh.reconfigure(one, [{"op": "add", "path": "/steering/exclude", "value": [hole]}])
+    parts = lambda: {route for route in _all_of_ours(one, prefix) if route.startswith("10.244.")}  # noqa: E731
+
+    def way(address: str) -> str:
+        return one.run("ip", "route", "get", address, check=False).stdout
+
+    eventually(lambda: len(parts()) == 4, f"not cut around {hole}: {parts()}", timeout=5)
+    check("wglan0" in way(pod) and "wglan0" not in way(inside), f"{way(pod)} {way(inside)}")
+    check(_shown(one, prefix)["inForce"] == "dev wglan0", f"cut: wglanctl routes says {_shown(one, prefix)}")
+    mesh.expect_ping(one, pod)
+
+    _route(one, "add", prefix, "via", two.addresses.ipv4, "metric", "10", "proto", "bird")
+    eventually(lambda: parts() == {prefix}, f"beside a CNI's route ours are {parts()}", timeout=_SOON)
+    check("dev eth0" in way(pod) and "dev eth0" in way(inside), f"{way(pod)} {way(inside)}")
+    shown = _shown(one, prefix)
+    check(
+        (shown["form"], shown["inForce"]) == ("backup", f"via {two.addresses.ipv4} dev eth0"),
+        f"beside a CNI's route wglanctl routes says {shown}",
+    )
+    with mesh.capture() as capture:
+        mesh.expect_ping(one, pod)
+    check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
+    one.agent_kill()
+    one.agent_start()
+    one.wait_ready(1)
+    check(parts() == {prefix}, f"after a restart ours are {parts()}")
+
+    _route(one, "replace", "blackhole", prefix, "metric", "10", "proto", "bird")
+    eventually(lambda: mesh.ping(one, pod, count=1) == 1, "the blackhole isn't overridden", timeout=_SOON)
+    check("wglan0" in way(pod) and "wglan0" not in way(inside), f"{way(pod)} {way(inside)}")
+    check(_shown(one, prefix)["form"] == "override", f"blackhole: wglanctl routes says {_shown(one, prefix)}")
+    _route(one, "delete", "blackhole", prefix, "metric", "10")
+    eventually(lambda: prefix not in parts() and len(parts()) == 4, f"at last ours are {parts()}", timeout=_SOON)
+
+
 @scenario()
 def routes_can_be_fixed_to_override(mesh: Mesh) -> None:
     """`steering.routes: override`, and back to `backup` while it runs."""

@@ -124,6 +124,47 @@ def uplinks_are_followed(mesh: Mesh) -> None:
 
 
 @scenario()
+def bridged_uplinks_are_found(mesh: Mesh) -> None:
+    """The uplink of a host without a default route goes into a bridge: found where peers are behind it."""
+    one, two = mesh.nodes
+    one.run("ip", "link", "add", "docker9", "type", "bridge")
+    one.run("ip", "address", "add", "172.18.0.1/16", "dev", "docker9")
+    one.run("ip", "link", "add", "guest9", "type", "veth", "peer", "name", "far9")
+    one.run("ip", "link", "set", "guest9", "master", "docker9", "up")
+    one.run("ip", "link", "set", "docker9", "up")
+    shown = json.loads(one.run("ip", "-j", "address", "show", "eth0").stdout)[0]["addr_info"]
+    held = [f"{at['local']}/{at['prefixlen']}" for at in shown if at["scope"] == "global"]
+    check(not any("default" in one.run("ip", f, "route").stdout for f in ("-4", "-6")), "a default route is there")
+    move = ["link add br9 type bridge", "link set br9 up", "link set eth0 master br9"]
+    move += [f"address del {address} dev eth0" for address in held]
+    move += [f"address add {address} dev br9 nodad" if ":" in address else f"address add {address} dev br9"
+             for address in held]
+    ip_batch(move, namespace=one.namespace)
+    eventually(lambda: "br9" in _ours(one), "the bridge has no program of ours", timeout=2)
+    for again in (False, True):
+        check("docker9" not in _ours(one), "the guests' bridge is called an uplink")
+        for address in (two.addresses.ipv4, two.addresses.ipv6, mesh.pod(two).ipv4):
+            eventually(lambda: mesh.ping(one, address, count=1) == 1, f"{address}: no way", timeout=15)  # noqa: B023
+            mesh.expect_ping(one, address)
+        with mesh.capture() as capture:
+            mesh.expect_ping(one, two.addresses.ipv4)
+        check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
+        endpoints = one.wglanctl_json("record")["endpoints"]
+        check(
+            any(one.addresses.ipv4 in str(at) for at in endpoints) and "172.18" not in str(endpoints),
+            f"published: {endpoints}",
+        )
+        if again:
+            break
+        # A start into it: what tells uplinks from guests is known a moment later.
+        one.agent_stop()
+        one.run(*one.agent_command("--cleanup"))
+        one.agent_start()
+        one.wait_ready(1)
+        eventually(lambda: "br9" in _ours(one), "after a start: the bridge has no program of ours", timeout=5)
+
+
+@scenario()
 def bonds_are_followed(mesh: Mesh) -> None:
     """A device that has the address is enslaved to a bond, which takes it over."""
     one = mesh.nodes[0]
