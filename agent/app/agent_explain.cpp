@@ -134,6 +134,12 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     state.kernel_route = *route;
     if (const auto table = netlink_->routes()) name_route(*table, *state.kernel_route);
     state.kernel_device = name_of(*links, route->ifindex);
+    const IpAddress hop = route->gateway.value_or(request.destination);
+    if (const auto neighbours = netlink_->neighbours();
+        neighbours && std::ranges::any_of(*neighbours, [&](const Neighbour& neighbour) {
+            return neighbour.ifindex == route->ifindex && neighbour.address == hop && neighbour.failed;
+        }))
+        state.silent_hop = hop;
     return state;
 }
 

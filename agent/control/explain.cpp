@@ -77,6 +77,9 @@ private:
         std::string way = fmt::format("the kernel's route is {}{}{} dev {}", route.prefix.to_string(),
                                       route.gateway ? " via " : "",
                                       route.gateway ? route.gateway->to_string() : "", state_.kernel_device);
+        if (state_.silent_hop)
+            way += fmt::format("; {} didn't answer when it was last asked, and packets for it end there",
+                               state_.silent_hop->to_string());
         bool tunnel =
             state_.config.interface_ifindex != 0 && route.ifindex == state_.config.interface_ifindex;
         if (!tunnel) return go_on("route", way);

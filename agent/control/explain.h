@@ -44,8 +44,9 @@ struct ExplainState {
     // RTM_GETROUTE for destination and mark; for source and device, too, where it is a pod's that the
     // programs know. None = no route.
     std::optional<Route> kernel_route;
-    std::string route_refused;  // the kernel's words where it is more than that there is none
-    std::string kernel_device;  // name of kernel_route->ifindex
+    std::string route_refused;            // the kernel's words where it is more than that there is none
+    std::string kernel_device;            // name of kernel_route->ifindex
+    std::optional<IpAddress> silent_hop;  // where it leads next, if that didn't answer when it was last asked
     // With steering.pods: cniDown, peers' pods: the CNI's way of those left to it, else why they are steered.
     std::map<Prefix, std::string> left_to_cni, taken_from_cni;
     std::optional<PodSide> pod_side;

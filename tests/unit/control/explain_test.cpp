@@ -3,6 +3,7 @@
 
 #include <netinet/in.h>
 
+#include <algorithm>
 #include <functional>
 
 #include <gtest/gtest.h>
@@ -231,6 +232,16 @@ TEST(Explain, NamesStepsInThePacketsOrder) {
                                         "always reach", "prefix", "action", "peer", "mtu", "redirect"}));
     EXPECT_EQ(answer.peer, "node2");
     EXPECT_EQ(answer.peer_state, PeerState::up);
+}
+
+TEST(Explain, TellsOfANextHopThatDoesNotAnswer) {
+    auto state = base_state();
+    state.silent_hop = address("192.0.2.77");
+    const auto answer = explain(to("10.244.2.7"), state);
+    EXPECT_EQ(answer.verdict, Verdict::steer) << "it may answer next time";
+    const auto route = std::ranges::find(answer.steps, "route", [](const auto& step) { return step.step; });
+    ASSERT_NE(route, answer.steps.end());
+    EXPECT_NE(route->detail.find("192.0.2.77 didn't answer"), std::string::npos) << route->detail;
 }
 
 TEST(Explain, LongestPrefixWins) {
