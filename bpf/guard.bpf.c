@@ -58,7 +58,14 @@ static __always_inline int wglan_at_tc(struct __sk_buff* skb, __u32 l2, bool ask
         found = wglan_find_datagram((void*)(long)skb->data, (void*)(long)skb->data_end, skb->protocol, l2,
                                     config->listen_port, &datagram);
     }
-    if (found == WGLAN_NOT_OURS || !datagram.destination_port || wglan_is_data(&datagram)) return WGLAN_NEXT;
+    if (found == WGLAN_NOT_OURS || !datagram.destination_port) return WGLAN_NEXT;
+    if (skb->gso_size) {
+        int judged = wglan_judge_segments(skb, &datagram);
+
+        if (judged != WGLAN_SEGMENTS_ODD) return judged == WGLAN_SEGMENTS_REFUSED ? TC_ACT_SHOT : WGLAN_NEXT;
+    } else if (wglan_is_data(&datagram)) {
+        return WGLAN_NEXT;
+    }
     if (ask && wglan_form_of(&datagram) != WGLAN_DROP_SPARE &&
         WGLAN_IS_REPLY(bpf_skb_ct_lookup, skb, &datagram))
         return WGLAN_NEXT;

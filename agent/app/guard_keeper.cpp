@@ -12,7 +12,11 @@ GuardDesired guard_wanted(const Config& config, const HostFacts& facts) {
     wanted.enabled = config.guard.enabled;
     if (!wanted.enabled) return wanted;
     wanted.settings.handshakes_per_s = config.guard.handshakes_per_s;
-    wanted.settings.addresses = facts.all_addresses;
+    // The published ones first: kube-proxy may keep thousands of Services' addresses on a device.
+    std::set<IpAddress> addresses(facts.node_addresses.begin(), facts.node_addresses.end());
+    for (const IpAddress& address : facts.all_addresses)
+        if (addresses.size() < kMostGuardedAddresses) addresses.insert(address);
+    wanted.settings.addresses.assign(addresses.begin(), addresses.end());
     wanted.uplinks.insert(facts.uplinks.begin(), facts.uplinks.end());
     wanted.physical = facts.physical_uplinks;
     return wanted;

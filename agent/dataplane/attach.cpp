@@ -268,7 +268,12 @@ Result<std::vector<FoundAttachment>> Attacher::find() const {
                          info->program_id,
                          name});
     }
-    find_filters(found);
+    // With TCX there are none but a predecessor's; to look takes a question for each device.
+    if (filters_may_be_there_) {
+        const std::size_t links = found.size();
+        find_filters(found);
+        filters_may_be_there_ = !tcx_ || found.size() > links;
+    }
     std::sort(found.begin(), found.end(),
               [](const auto& a, const auto& b) { return a.attachment < b.attachment; });
     return found;
@@ -278,25 +283,30 @@ Result<> Attacher::update_all(const std::vector<Program>& programs, bool uplinks
     auto found = find();
     if (!found) return Failure(found.error());
     for (const FoundAttachment& old : *found) {
-        const auto program = std::find_if(programs.begin(), programs.end(),
-                                          [&](const Program& p) { return p.name == old.attachment.program; });
-        const auto& [ifindex, interface, hook, kind, name] = old.attachment;
-        if (program == programs.end()) {
-            if (auto detached = detach(ifindex); !detached) return detached;
-            continue;
-        }
-        if (kind == Attachment::Kind::clsact) {
-            if (auto replaced = attach_clsact(ifindex, hook, *program); !replaced)
-                return Failure(replaced.error());
-            continue;
-        }
-        // A program can't be at one hook twice: attach() puts ours into the other place, then drops this one.
-        if (name.starts_with(kUplinkPrograms) && old.pin != pin_name(ifindex, hook, uplinks_first)) continue;
-        const auto fd = open_pin(links_ + "/" + old.pin);
-        if (!fd) return Failure(fd.error());
-        if (bpf_link_update(fd->get(), program->fd, nullptr) != 0)
-            return fail_errno("update " + program->name + " at " + where(ifindex, hook));
+        auto updated = update(old, programs, uplinks_first);
+        // A device that went meanwhile took its program along.
+        if (!updated && !interface_name(old.attachment.ifindex).empty()) return updated;
     }
+    return {};
+}
+
+Result<> Attacher::update(const FoundAttachment& old, const std::vector<Program>& programs,
+                          bool uplinks_first) {
+    const auto program = std::find_if(programs.begin(), programs.end(),
+                                      [&](const Program& p) { return p.name == old.attachment.program; });
+    const auto& [ifindex, interface, hook, kind, name] = old.attachment;
+    if (program == programs.end()) return detach(ifindex);
+    if (kind == Attachment::Kind::clsact) {
+        if (auto replaced = attach_clsact(ifindex, hook, *program); !replaced)
+            return Failure(replaced.error());
+        return {};
+    }
+    // A program can't be at one hook twice: attach() puts ours into the other place, then drops this one.
+    if (name.starts_with(kUplinkPrograms) && old.pin != pin_name(ifindex, hook, uplinks_first)) return {};
+    const auto fd = open_pin(links_ + "/" + old.pin);
+    if (!fd) return Failure(fd.error());
+    if (bpf_link_update(fd->get(), program->fd, nullptr) != 0)
+        return fail_errno("update " + program->name + " at " + where(ifindex, hook));
     return {};
 }
 

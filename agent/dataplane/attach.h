@@ -74,6 +74,7 @@ private:
     Result<> make_link(int ifindex, Attachment::Hook hook, const Program& program, bool first,
                        const std::string& path) const;
     Result<Attachment> attach_clsact(int ifindex, Attachment::Hook hook, const Program& program);
+    Result<> update(const FoundAttachment& old, const std::vector<Program>& programs, bool uplinks_first);
     Result<> drop_pins(int ifindex, Attachment::Hook hook, const std::string& except);
     void drop_dead_pins() const;
     Result<> drop_filter(int ifindex, Attachment::Hook hook);
@@ -84,6 +85,7 @@ private:
     std::string links_;
     HookSlot slot_;
     bool tcx_ = false;
+    mutable bool filters_may_be_there_ = true;
 };
 
 }  // namespace wglan

@@ -96,7 +96,6 @@ private:
     std::unique_ptr<PodReplay> pod_replay_;
     std::optional<GuardObject> guard_object_;
     std::optional<GuardAttacher> guard_attacher_;
-    GuardSettings guard_settings_;
     bool adopted_ = false;
     bool take_over_due_ = false;  // at the first attach_*
 };

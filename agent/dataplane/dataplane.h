@@ -49,6 +49,7 @@ struct SteerSample {
     std::vector<SteerRoute> routes;
     std::vector<SteerPeer> peers;
     std::vector<SteerEndpoint> endpoints;
+    std::optional<SteerConfig> config = {};
 };
 
 struct DataplaneCounters {

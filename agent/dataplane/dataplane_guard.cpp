@@ -16,7 +16,7 @@ Result<> detach_all(GuardAttacher& attacher) {
 Result<GuardState> BpfDataplane::guard() {
     if (!guard_attacher_) return not_loaded();
     GuardState state;
-    if (guard_object_ && guard_object_->up_to_date()) state.settings = guard_settings_;
+    if (guard_object_ && guard_object_->up_to_date()) state.settings = guard_object_->held();
     auto places = guard_attacher_->find(guard_object_ ? guard_object_->programs() : std::vector<Program>{});
     if (!places) return Failure(places.error());
     state.places = std::move(*places);
@@ -32,7 +32,6 @@ Result<> BpfDataplane::set_guard(const GuardSettings& settings) {
         guard_object_ = std::move(*object);
     }
     if (auto set = guard_object_->set(settings); !set) return set;
-    guard_settings_ = settings;
     return {};
 }
 

@@ -134,7 +134,18 @@ bool GuardAttacher::to_win_back(const Attachment& at) const {
     return tc_.is_misplaced(at.ifindex, at.hook, true);
 }
 
+// As of the TC programs: see Attacher.
+void GuardAttacher::drop_dead_pins() const {
+    for (const std::string& name : list_pins(links_)) {
+        const auto ifindex = ifindex_of_pin(name);
+        if (!ifindex) continue;
+        const auto fd = open_pin(links_ + "/" + name);
+        if (fd && program_of_link(fd->get(), *ifindex) == 0) (void)drop_link(links_ + "/" + name);
+    }
+}
+
 Result<GuardPlace> GuardAttacher::attach(int ifindex, const GuardObject& object, bool physical) {
+    drop_dead_pins();
     notes_.erase(ifindex);
     kept_out_by_.erase(ifindex);
     const auto type = hardware_type(ifindex);

@@ -31,6 +31,7 @@ public:
 private:
     Result<GuardPlace> attach_xdp(int ifindex, const Program& program);
     Result<Attachment> attach_tc(int ifindex, const GuardObject& object);
+    void drop_dead_pins() const;
     bool to_win_back(const Attachment& at) const;
     std::string xdp_pin(int ifindex) const;
 

@@ -18,6 +18,8 @@
 
 namespace wglan {
 
+static_assert(kMostGuardedAddresses == WGLAN_GUARD_ADDRESSES);
+
 namespace {
 
 constexpr const char* kShared[] = {"wglan_config", "wglan_stats", "wglan_events"};
@@ -133,8 +135,13 @@ std::optional<GuardSettings> GuardObject::peek(const std::string& pin_path) {
         return std::nullopt;
     const Table<__u32, wglan_guard_settings> one(std::move(*settings), "wglan_guard");
     const Table<wglan_guard_address, __u32> many(std::move(*addresses), "wglan_gaddress");
-    const auto held = one.get(0);
-    const auto keys = many.dump();
+    return read(one, many);
+}
+
+std::optional<GuardSettings> GuardObject::read(const Table<__u32, wglan_guard_settings>& settings,
+                                               const Table<wglan_guard_address, __u32>& addresses) {
+    const auto held = settings.get(0);
+    const auto keys = addresses.dump();
     if (!held || !keys) return std::nullopt;
     GuardSettings found;
     found.handshakes_per_s = held->handshakes_per_s;

@@ -42,9 +42,12 @@ public:
 
     // What isn't a WireGuard message is dropped only where it can't be somebody else's.
     Result<> set(const GuardSettings& settings) const;
+    std::optional<GuardSettings> held() const { return read(settings_, addresses_); }  // by the maps
     int map_fd(const char* name) const;  // not owned; -1 if there is none
 
 private:
+    static std::optional<GuardSettings> read(const Table<__u32, wglan_guard_settings>& settings,
+                                             const Table<wglan_guard_address, __u32>& addresses);
     struct Destroy {
         void operator()(wglan_guard* skeleton) const noexcept;
     };

@@ -47,7 +47,9 @@ Result<DataplaneState> read_tables(const Tables& tables) {
 
     const auto peers = tables.peers.dump();
     if (!peers) return Failure(peers.error());
-    for (const auto& [id, peer] : *peers) state.peers.emplace(id, decode_peer(id, peer));
+    // One without counters is written anew, with them.
+    for (const auto& [id, peer] : *peers)
+        if (tables.peer_stats.get(id)) state.peers.emplace(id, decode_peer(id, peer));
 
     const auto endpoints = tables.endpoints.dump();
     if (!endpoints) return Failure(endpoints.error());
@@ -57,7 +59,7 @@ Result<DataplaneState> read_tables(const Tables& tables) {
 
     const auto config = tables.config.get(0);
     if (!config) return Failure(config.error());
-    state.config = decode_config(*config);
+    if (config->layout_version == WGLAN_LAYOUT_VERSION) state.config = decode_config(*config);
     return state;
 }
 
@@ -129,6 +131,14 @@ Result<bool> SteeringMaps::holds(const SteerSample& entries) const {
         const auto held = is(tables_->peers.get(peer.id),
                              [&](const wglan_peer& value) { return decode_peer(peer.id, value) == peer; });
         if (!held || !*held) return held;
+        const auto counted = is(tables_->peer_stats.get(peer.id), [](const auto&) { return true; });
+        if (!counted || !*counted) return counted;
+    }
+    if (entries.config) {
+        const auto config = tables_->config.get(0);
+        if (!config) return Failure(config.error());
+        if (config->layout_version != WGLAN_LAYOUT_VERSION || !(decode_config(*config) == *entries.config))
+            return false;
     }
     for (const SteerEndpoint& endpoint : entries.endpoints) {
         const auto [whole, fragment] = encode_endpoint(endpoint);

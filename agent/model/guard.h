@@ -11,6 +11,8 @@
 
 namespace wglan {
 
+inline constexpr std::size_t kMostGuardedAddresses = 4096;  // as in maps/wglan_guard.h
+
 struct GuardSettings {
     std::uint32_t handshakes_per_s = 50;  // from one source, and as many at once
     std::vector<IpAddress> addresses;     // of this host, sorted: what goes elsewhere isn't looked at

@@ -22,8 +22,9 @@
 struct wglan_datagram {
     __u8 source[16]; /* IPv4-mapped */
     __u8 destination[16];
-    __u32 start;  /* first four bytes of the payload as a little-endian number */
-    __u16 length; /* of the payload, as the UDP header says: that is what a socket gets */
+    __u32 start;   /* first four bytes of the payload as a little-endian number */
+    __u16 length;  /* of the payload, as the UDP header says: that is what a socket gets */
+    __u16 payload; /* its offset */
     __u16 source_port;
     __u16 destination_port;
     __u8 has_start;
@@ -46,6 +47,7 @@ static __always_inline enum wglan_find wglan_read_udp(const void* data, const vo
     if (udp->dest != bpf_htons(port)) return WGLAN_NOT_OURS;
     datagram->source_port = bpf_ntohs(udp->source);
     datagram->destination_port = port;
+    datagram->payload = offset + sizeof(*udp);
     datagram->length = bpf_ntohs(udp->len) > sizeof(*udp) ? bpf_ntohs(udp->len) - sizeof(*udp) : 0;
     if (datagram->length < 4) return WGLAN_FOUND;
     if ((const void*)(payload + 4) > end) return WGLAN_CUT;

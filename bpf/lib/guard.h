@@ -142,4 +142,42 @@ __noinline int wglan_refuses(const struct wglan_datagram* datagram, __u32 ifinde
     return 1;
 }
 
+#define WGLAN_SEGMENTS_MOST 64 /* UDP_GRO_CNT_MAX, UDP_MAX_SEGMENTS */
+
+enum wglan_segments {
+    WGLAN_SEGMENTS_PASS,
+    WGLAN_SEGMENTS_REFUSED,
+    WGLAN_SEGMENTS_ODD, /* the datagram has become the first of them whose form is wrong */
+};
+
+/*
+ * Several datagrams of one flow in one packet (UDP GRO, or a neighbour that left the segmentation to us): all
+ * as long as the first, but the last, which may be shorter. Each is judged; what is refused takes the others
+ * along.
+ */
+__noinline int wglan_judge_segments(struct __sk_buff* skb, struct wglan_datagram* datagram) {
+    __u32 all, size = skb->gso_size, i;
+
+    if (!datagram || !size) return WGLAN_SEGMENTS_PASS;
+    all = datagram->length;
+    for (i = 0; i < WGLAN_SEGMENTS_MOST; i++) {
+        __u32 at = i * size, left;
+        __u8 start[4];
+
+        if (at >= all) break;
+        left = all - at;
+        datagram->length = left < size ? left : size;
+        datagram->has_start = datagram->length >= sizeof(start);
+        if (datagram->has_start) {
+            if (bpf_skb_load_bytes(skb, datagram->payload + at, start, sizeof(start)))
+                return WGLAN_SEGMENTS_PASS;
+            datagram->start = start[0] | start[1] << 8 | start[2] << 16 | (__u32)start[3] << 24;
+        }
+        if (wglan_is_data(datagram)) continue;
+        if (wglan_form_of(datagram) != WGLAN_DROP_SPARE) return WGLAN_SEGMENTS_ODD;
+        if (wglan_refuses(datagram, skb->ifindex)) return WGLAN_SEGMENTS_REFUSED;
+    }
+    return WGLAN_SEGMENTS_PASS;
+}
+
 #endif

@@ -56,10 +56,10 @@ static __always_inline enum wglan_fit wglan_check_fit(struct __sk_buff* skb,
     else
         fits = bpf_check_mtu(skb, ifindex, &device, -(__s32)packet->l3, 0);
     if (fits < 0) return WGLAN_NO_DEVICE;
-    if (!route || route > device) {
-        *mtu = device;
-        return fits == BPF_MTU_CHK_RET_SUCCESS ? WGLAN_FITS : WGLAN_TOO_BIG;
-    }
+    if (!route || route > device) *mtu = device;
+    /* The kernel sees through the headers of a tunnel around the segments. */
+    if (fits != BPF_MTU_CHK_RET_SUCCESS) return WGLAN_TOO_BIG;
+    if (*mtu == device) return WGLAN_FITS;
     length = size ? wglan_segment_length(packet, size) : skb->len - packet->l3;
     return length > route ? WGLAN_TOO_BIG : WGLAN_FITS;
 }

@@ -17,6 +17,7 @@
 
 #include "agent/dataplane/bpffs.h"
 #include "agent/dataplane/dataplane.h"
+#include "maps/wglan_guard.h"
 #include "tests/bpf/drop_odd.h"
 #include "tests/bpf/environment.h"
 #include "tests/bpf/guard_fixture.h"
@@ -205,6 +206,28 @@ TEST_P(GuardAttach, StandsBesideAnothersXdpProgram) {
     EXPECT_EQ(moved->mode, GuardMode::native);
     EXPECT_EQ(plane->guard()->places, std::vector{*moved});
     expect_guarded("192.0.2.17", "192.0.2.18");
+}
+
+TEST_P(GuardAttach, SeesThatSomebodyChangedItsMaps) {
+    auto plane = loaded();
+    const GuardSettings wanted{kRate,
+                               {IpAddress::parse(kOwn).value(), IpAddress::parse("2001:db8::1").value()}};
+    ASSERT_TRUE(plane->set_config({.listen_port = kPort}));
+    ASSERT_TRUE(plane->set_guard(wanted));
+    EXPECT_EQ(plane->guard()->settings, wanted);
+    const std::string maps = bpffs() + "/plane/" + kMapsDirectory + "/";
+    const auto addresses = open_pin(maps + "wglan_gaddress"), settings = open_pin(maps + "wglan_guard");
+    wglan_guard_address key{};
+    ASSERT_EQ(bpf_map_get_next_key(addresses->get(), nullptr, &key), 0);
+    ASSERT_EQ(bpf_map_delete_elem(addresses->get(), &key), 0);
+    EXPECT_NE(plane->guard()->settings, wanted);
+    ASSERT_TRUE(plane->set_guard(wanted));
+    EXPECT_EQ(plane->guard()->settings, wanted);
+    const __u32 zero = 0;
+    wglan_guard_settings other{};
+    other.handshakes_per_s = 1;
+    ASSERT_EQ(bpf_map_update_elem(settings->get(), &zero, &other, BPF_ANY), 0);
+    EXPECT_NE(plane->guard()->settings, wanted);
 }
 
 TEST_P(GuardAttach, WinsItsPlaceBackFromWhoComesBeforeItAtTc) {

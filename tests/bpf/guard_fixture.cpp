@@ -75,11 +75,18 @@ int Guard::program_fd(Hook hook) const {
     return (hook == Hook::xdp ? guard_->xdp() : hook == Hook::tc ? guard_->tc() : guard_->tc_l3()).fd;
 }
 
-Judged Guard::judge(Hook hook, const Bytes& packet, std::uint32_t repeat) const {
+Judged Guard::judge(Hook hook, const Bytes& packet, std::uint32_t repeat, std::uint32_t segment) const {
     Bytes out(packet.size() + 256);
+    __sk_buff context{};
+    context.gso_size = segment;
+    context.gso_segs = 2;
     LIBBPF_OPTS(bpf_test_run_opts, options, .data_in = packet.data(), .data_out = out.data(),
                 .data_size_in = static_cast<__u32>(packet.size()),
                 .data_size_out = static_cast<__u32>(out.size()), .repeat = static_cast<int>(repeat));
+    if (segment != 0) {
+        options.ctx_in = &context;
+        options.ctx_size_in = sizeof context;
+    }
     if (bpf_prog_test_run_opts(program_fd(hook), &options) != 0) return {};
     out.resize(options.data_size_out);
     const int verdict = static_cast<int>(options.retval);

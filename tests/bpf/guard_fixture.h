@@ -50,7 +50,8 @@ protected:
     static Ip v6(const Bytes& payload, const std::string& source = "2001:db8:86dd:2::9");
     static Bytes on_wire(Hook hook, const Ip& packet);
 
-    Judged judge(Hook hook, const Bytes& packet, std::uint32_t repeat = 1) const;
+    // `segment`: of several datagrams in one, by TC alone; 0 = it is one.
+    Judged judge(Hook hook, const Bytes& packet, std::uint32_t repeat = 1, std::uint32_t segment = 0) const;
     // Not every kernel takes packets for a test that are shorter.
     static constexpr std::size_t kShort = 14 + 40;
     // At each hook: the ruling, and the packet as it was. How many hooks that were.

@@ -65,6 +65,51 @@ TEST_F(Guard, JudgesMessagesByTypeAndLength) {
     EXPECT_EQ(dropped("guard_rate"), 0U);
 }
 
+// By UDP GRO, or from a neighbour that left the segmentation to this host.
+TEST_F(Guard, JudgesEachOfSeveralDatagramsInOne) {
+    struct Case {
+        const char* what;
+        Bytes payload;
+        std::uint32_t segment;
+        const char* reason;
+    };
+    const Case table[] = {
+        {"data and a shorter one", data(148) + data(96), 148, nullptr},
+        {"an initiation and data", initiation() + data(96), 148, nullptr},
+        {"junk behind data", data(148) + filler(148) + data(96), 148, "guard_type"},
+        {"a response too long behind data", data(148) + message(2, 148), 148, "guard_length"},
+        {"a tail of three bytes", data(148) + Bytes{4, 0, 0}, 148, "guard_length"},
+        {"64 keepalives", message(4, 32), 32, nullptr},
+    };
+    for (const Case& row : table) {
+        settings(1'000'000);
+        Bytes payload = row.payload;
+        if (row.segment == 32)
+            for (int i = 1; i < 64; ++i) payload = payload + row.payload;
+        for (const Hook hook : {Hook::tc, Hook::l3})
+            for (const Ip& packet : {v4(payload), v6(payload)}) {
+                const auto before = row.reason ? dropped(row.reason) : 0;
+                const Bytes bytes = on_wire(hook, packet);
+                const Judged judged = judge(hook, bytes, 1, row.segment);
+                EXPECT_EQ(judged.ruling, row.reason ? Ruling::drop : Ruling::pass) << row.what;
+                EXPECT_EQ(hex(judged.packet), hex(bytes)) << row.what;
+                if (row.reason) {
+                    EXPECT_EQ(dropped(row.reason), before + 1) << row.what;
+                }
+            }
+    }
+}
+
+TEST_F(Guard, CountsEachInitiationOfSeveralInOne) {
+    Bytes many = data(148);
+    for (int i = 0; i < 4; ++i) many = many + initiation();
+    const Bytes first = on_wire(Hook::tc, v4(many)), other = on_wire(Hook::tc, v4(many, "8.0.0.10"));
+    EXPECT_EQ(judge(Hook::tc, first, 1, 148).ruling, Ruling::pass) << "four of five";
+    EXPECT_EQ(judge(Hook::tc, first, 1, 148).ruling, Ruling::drop);
+    EXPECT_EQ(dropped("guard_rate"), 1U);
+    EXPECT_EQ(judge(Hook::tc, other, 1, 148).ruling, Ruling::pass);
+}
+
 TEST_F(Guard, LooksAtNothingElse) {
     const Bytes junk = filler(200);
     for (Ip packet : {v4(junk), v6(junk)}) {
