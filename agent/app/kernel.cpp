@@ -8,6 +8,8 @@
 
 #include <spdlog/spdlog.h>
 
+#include "agent/dataplane/attach.h"
+
 namespace wglan {
 namespace {
 
@@ -26,8 +28,7 @@ bool is_foundation(const Step& step) {
            std::holds_alternative<step::PutSteerConfig>(step) ||
            std::holds_alternative<step::PutSteerPeers>(step) ||
            std::holds_alternative<step::PutSteerEndpoints>(step) ||
-           std::holds_alternative<step::AttachTunnel>(step) ||
-           std::holds_alternative<step::AttachUplink>(step);
+           std::holds_alternative<step::AttachTunnel>(step);
 }
 
 InterfaceAddress interface_address(const DesiredAddress& wanted, int ifindex) {
@@ -169,6 +170,8 @@ Result<> Kernel::run(const Step& step, Outcome& outcome) {
             [&](const step::RemoveSteerRoutes& s) { return dataplane_.remove_routes(s.prefixes); },
             [&](const step::AttachUplink& s) -> Result<> {
                 auto attached = dataplane_.attach_uplink(s.uplink.ifindex, s.uplink.name);
+                // Gone since it was looked at: news of that is on its way.
+                if (!attached && interface_name(s.uplink.ifindex).empty()) return {};
                 if (!attached) return fail_with(attached, "attach to " + s.uplink.name);
                 outcome.attached.push_back(*attached);
                 return {};

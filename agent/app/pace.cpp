@@ -16,7 +16,9 @@ void Pace::begin() { cost_ = {}; }
 
 void Pace::took(SteadyTime::duration time, SteadyTime ended) {
     cost_ += time;
-    next_ = ended + std::clamp<SteadyTime::duration>(kRest * cost_, least_, most_);
+    // However short the rest shall be, half of the time is others'.
+    const auto most = std::max<SteadyTime::duration>(most_, cost_);
+    next_ = ended + std::clamp<SteadyTime::duration>(kRest * cost_, least_, most);
 }
 
 void PacedWork::ask() {
@@ -36,11 +38,23 @@ void PacedWork::wait() {
             return;
         }
         pending_ = false;
-        pace_.begin();
-        const SteadyTime since = system_clock().now();
-        work_();
-        took(system_clock().now() - since);
+        work();
     });
+}
+
+void PacedWork::work() {
+    pace_.begin();
+    const SteadyTime since = system_clock().now();
+    work_();
+    took(system_clock().now() - since);
+}
+
+void PacedWork::now_or_ask() {
+    if (cancelled_) return;
+    if (pace_.next() > system_clock().now())
+        ask();
+    else
+        work();
 }
 
 void PacedWork::cancel() {

@@ -11,7 +11,7 @@
 namespace wglan {
 
 // Pure. After work the next is due when four times as long has passed as it took: a fifth of the time is
-// its share. `least` and `most` bound that rest.
+// its share. `least` and `most` bound that rest, which is never shorter than the work.
 class Pace {
 public:
     Pace(Milliseconds least, Milliseconds most) : least_(least), most_(most) {}
@@ -36,11 +36,13 @@ public:
         : timer_(io), pace_(pace), work_(std::move(work)) {}
 
     void ask();
+    void now_or_ask();  // at once where it is due
     void took(SteadyTime::duration time) { pace_.took(time, system_clock().now()); }
     void cancel();  // for good
 
 private:
     void wait();
+    void work();
 
     boost::asio::steady_timer timer_;
     Pace pace_;

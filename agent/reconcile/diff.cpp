@@ -48,6 +48,31 @@ std::vector<T> only_in_first(const std::set<T>& first, const std::set<T>& second
     return list;
 }
 
+// Prefixes that come, and whether others have addresses in common with them.
+class Coming {
+public:
+    void add(const Prefix& prefix) {
+        prefixes_.insert(prefix);
+        lengths_[prefix.family()].insert(prefix.length());
+    }
+    bool overlaps(const Prefix& prefix) const {
+        const auto inside = prefixes_.lower_bound(prefix);
+        if (inside != prefixes_.end() && prefix.contains(*inside)) return true;
+        const auto lengths = lengths_.find(prefix.family());
+        if (lengths == lengths_.end()) return false;
+        for (const unsigned length : lengths->second) {
+            if (length >= prefix.length()) break;
+            const auto around = Prefix::make(prefix.address(), length);
+            if (around && prefixes_.contains(*around)) return true;
+        }
+        return false;
+    }
+
+private:
+    std::set<Prefix> prefixes_;
+    std::map<Family, std::set<unsigned>> lengths_;
+};
+
 class Differ {
 public:
     Differ(const Desired& desired, const Observed& observed) : desired_(desired), observed_(observed) {
@@ -56,16 +81,23 @@ public:
 
     Plan run() {
         interface();
-        if (auto list = superfluous(desired_.steer_routes, observed_.steer_routes); !list.empty())
-            plan_.push_back(step::RemoveSteerRoutes{std::move(list)});
-        remove_routes();
+        auto steered = missing_or_different(desired_.steer_routes, observed_.steer_routes);
+        Coming entries, routes;
+        for (const SteerRoute& route : steered) entries.add(route.prefix);
+        for (const Route& route : missing_or_different_routes()) routes.add(route.prefix);
+        auto gone = superfluous(desired_.steer_routes, observed_.steer_routes);
+        const auto replaced = std::stable_partition(
+            gone.begin(), gone.end(), [&](const Prefix& prefix) { return !entries.overlaps(prefix); });
+        remove_entries({gone.begin(), replaced});
+        remove_routes(routes, false);
         wireguard_peers();
         steering_tables();
         // Before the programs: one that takes over from a predecessor must not find empty tables.
-        if (auto list = missing_or_different(desired_.steer_routes, observed_.steer_routes); !list.empty())
-            plan_.push_back(step::PutSteerRoutes{std::move(list)});
+        if (!steered.empty()) plan_.push_back(step::PutSteerRoutes{std::move(steered)});
+        remove_entries({replaced, gone.end()});
         attachments();
-        add_routes();
+        for (Route& route : missing_or_different_routes()) plan_.push_back(step::AddRoute{std::move(route)});
+        remove_routes(routes, true);
         if (auto list = superfluous(desired_.steer_peers, observed_.steer_peers); !list.empty())
             plan_.push_back(step::RemoveSteerPeers{std::move(list)});
         if (auto list = only_in_first(observed_.steer_endpoints, desired_.steer_endpoints); !list.empty())
@@ -101,21 +133,29 @@ private:
             plan_.push_back(step::RemoveAddress{address});
     }
 
-    void add_routes() {
+    std::vector<Route> missing_or_different_routes() const {
+        std::vector<Route> list;
         walk(desired_.routes, observed_.routes, [&](const auto* want, const auto* have) {
             if (!want) return;
             Route route = want->second;
             if (route.type == RouteType::unicast && route.ifindex == 0) route.ifindex = ifindex_;
-            if (!have || !(have->second == route)) plan_.push_back(step::AddRoute{route});
+            if (!have || !(have->second == route)) list.push_back(std::move(route));
         });
+        return list;
+    }
+
+    void remove_entries(std::vector<Prefix> list) {
+        if (!list.empty()) plan_.push_back(step::RemoveSteerRoutes{std::move(list)});
     }
 
     // An unreachable twin goes before its route: left alone for a moment, it would drop what is on its way.
-    void remove_routes() {
+    // `replaced`: those whose addresses routes that come have, instead of the others.
+    void remove_routes(const Coming& coming, bool replaced) {
         const auto remove = [&](bool twins) {
             walk(desired_.routes, observed_.routes, [&](const auto* want, const auto* have) {
                 if (want || (have->second.type == RouteType::unreachable) != twins) return;
-                plan_.push_back(step::RemoveRoute{have->second});
+                if (coming.overlaps(have->second.prefix) == replaced)
+                    plan_.push_back(step::RemoveRoute{have->second});
             });
         };
         remove(true);

@@ -106,7 +106,8 @@ std::vector<std::string> describe(const Plan& plan, const std::string& interface
 // Order: device, its settings and addresses; steering entries that go; kernel routes that go (those that
 // keep clear text in before those that carry); WireGuard peers (a prefix that moves is only added to its new
 // owner); endpoints, peers, configuration of the programs; steering entries that come; attachments; kernel
-// routes that come; peers and endpoints that nothing refers to any more.
+// routes that come; peers and endpoints that nothing refers to any more. Entries and routes that go, but
+// whose addresses others that come have, go behind those.
 Plan diff(const Desired& desired, const Observed& observed);
 
 }  // namespace wglan

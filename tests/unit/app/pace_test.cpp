@@ -25,6 +25,29 @@ TEST(Pace, RestsFourTimesAsLongWithinItsBounds) {
     }
 }
 
+TEST(Pace, RestsAsLongAsItWorkedHoweverShortTheRestShallBe) {
+    Pace pace(Milliseconds(5), Milliseconds(25));
+    pace.begin();
+    pace.took(Milliseconds(10), kStart);
+    EXPECT_EQ(pace.next() - kStart, Milliseconds(25));
+    pace.begin();
+    pace.took(Milliseconds(300), kStart);
+    EXPECT_EQ(pace.next() - kStart, Milliseconds(300));
+}
+
+TEST(PacedWork, IsDoneAtOnceWhereItIsDue) {
+    boost::asio::io_context io;
+    int done = 0;
+    PacedWork work(io, Pace(Seconds(5), Seconds(10)), [&] { ++done; });
+    work.now_or_ask();
+    EXPECT_EQ(done, 1);
+    work.now_or_ask();
+    EXPECT_EQ(done, 1) << "it rests";
+    work.cancel();
+    work.now_or_ask();
+    EXPECT_EQ(done, 1);
+}
+
 TEST(Pace, WhatFollowedFromTheWorkCountsWithIt) {
     Pace pace(Milliseconds(0), Seconds(10));
     pace.begin();

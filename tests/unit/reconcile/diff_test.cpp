@@ -149,6 +149,36 @@ TEST_F(DiffTest, AnUnreachableTwinComesAfterItsRouteAndGoesBeforeIt) {
                                         "remove route 10.244.2.128/25 dev wglan0 metric 2147483632"));
 }
 
+// Nothing leaves in clear, or is lost, between the one and the other.
+TEST_F(DiffTest, WhatIsReplacedGoesAfterWhatComes) {
+    const Observed whole = applied();
+    const auto replace = [&](const char* from, std::initializer_list<const char*> to) {
+        Route route = want.routes.at({net(from), RouteType::unicast});
+        SteerRoute steer = want.steer_routes.at(net(from));
+        want.routes.erase({net(from), RouteType::unicast});
+        want.steer_routes.erase(net(from));
+        for (const char* part : to) {
+            route.prefix = steer.prefix = net(part);
+            want.routes[{route.prefix, RouteType::unicast}] = route;
+            want.steer_routes[steer.prefix] = steer;
+        }
+    };
+    const auto before = want;
+    replace("10.244.2.0/24", {"10.244.2.0/25", "10.244.2.128/25"});
+    const Observed parts = applied();
+    EXPECT_THAT(plan(whole), ElementsAre("steer 10.244.2.0/25 to peer 2", "steer 10.244.2.128/25 to peer 2",
+                                         "stop steering 10.244.2.0/24",
+                                         "add route 10.244.2.0/25 dev wglan0 metric 2147483632",
+                                         "add route 10.244.2.128/25 dev wglan0 metric 2147483632",
+                                         "remove route 10.244.2.0/24 dev wglan0 metric 2147483632"));
+    want = before;
+    EXPECT_THAT(plan(parts), ElementsAre("steer 10.244.2.0/24 to peer 2", "stop steering 10.244.2.0/25",
+                                         "stop steering 10.244.2.128/25",
+                                         "add route 10.244.2.0/24 dev wglan0 metric 2147483632",
+                                         "remove route 10.244.2.0/25 dev wglan0 metric 2147483632",
+                                         "remove route 10.244.2.128/25 dev wglan0 metric 2147483632"));
+}
+
 TEST_F(DiffTest, MovesAPrefixByAddingItToItsNewOwnerAlone) {
     const Observed seen = applied();
     const Prefix moving = net("10.244.3.0/24");
