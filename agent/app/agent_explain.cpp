@@ -119,6 +119,9 @@ Result<ExplainState> Agent::explain_state(const ExplainRequest& request) {
     state.interface = config_.interface.name;
     for (const auto& [prefix, cni] : cni_.watch().states())
         (cni.left ? state.left_to_cni : state.taken_from_cni).emplace(prefix, cni.reason);
+    for (const Peer& peer : merged_.peers)
+        for (const OwnedPrefix& owned : peer.prefixes)
+            state.claims.emplace(owned.prefix, std::pair(peer.name, manager_.state(peer.public_key)));
     auto addresses = netlink_->addresses();
     if (!addresses) return fail_with(addresses, "list addresses");
     for (const InterfaceAddress& address : *addresses) state.local_addresses.push_back(address.address);

@@ -115,9 +115,7 @@ private:
             return decide(Verdict::drop, "outer packet",
                           "WireGuard's own packet must not go into its own tunnel", "tunnel in tunnel");
         find_prefix();
-        if (route_ == nullptr || peer_ == nullptr)
-            return decide(Verdict::drop, "peer", "no peer has this address: WireGuard answers unreachable",
-                          "no peer has this address");
+        if (route_ == nullptr || peer_ == nullptr) return by_claim();
         name_peer();
         std::string detail = fmt::format("{} goes to {}, which is {}", route_->prefix.to_string(),
                                          peer_->name, to_string(peer_->state));
@@ -128,6 +126,25 @@ private:
             detail += "; " + taken->second;
         if (!reachable()) detail += ": sent once a handshake succeeds, never in clear text";
         return decide(Verdict::steer, "peer", detail, "");
+    }
+
+    // What isn't in the tables, or passes there, WireGuard has all the same.
+    bool by_claim() {
+        const Prefix host = Prefix::host(request_.destination);
+        for (auto it = state_.claims.upper_bound(host); it != state_.claims.begin();) {
+            --it;
+            if (it->first.family() != host.family()) break;
+            if (!it->first.contains(host)) continue;
+            const auto& [name, peer_state] = it->second;
+            out_.peer = name;
+            out_.peer_state = peer_state;
+            return decide(Verdict::steer, "peer",
+                          fmt::format("{} goes to {}, which is {}, by the kernel's route alone",
+                                      it->first.to_string(), name, to_string(peer_state)),
+                          "");
+        }
+        return decide(Verdict::drop, "peer", "no peer has this address: WireGuard answers unreachable",
+                      "no peer has this address");
     }
 
     bool step_hook() {

@@ -50,6 +50,8 @@ struct ExplainState {
     // With steering.pods: cniDown, peers' pods: the CNI's way of those left to it, else why they are steered.
     std::map<Prefix, std::string> left_to_cni, taken_from_cni;
     std::optional<PodSide> pod_side;
+    // Whose addresses these are, for WireGuard: peers' prefixes by name and state, steered or not.
+    std::map<Prefix, std::pair<std::string, PeerState>> claims;
 };
 
 // Steps in the packet's order: with podDatapath: direct those of the program at a pod's device, then routing,

@@ -244,6 +244,21 @@ TEST(Explain, TellsOfANextHopThatDoesNotAnswer) {
     EXPECT_NE(route->detail.find("192.0.2.77 didn't answer"), std::string::npos) << route->detail;
 }
 
+TEST(Explain, WhatHasNoRoomInTheTablesGoesByItsRouteAlone) {
+    auto state = base_state();
+    state.routes.clear();
+    by_tunnel_route(state);
+    EXPECT_EQ(explain(to("10.244.2.7"), state).verdict, Verdict::drop) << "nobody's";
+    state.claims = {{prefix("10.0.0.0/8"), {"node3", PeerState::up}},
+                    {prefix("10.244.2.0/24"), {"node2", PeerState::up}},
+                    {prefix("10.244.2.8/32"), {"node4", PeerState::up}},
+                    {prefix("2001:db8::/32"), {"node5", PeerState::up}}};
+    const auto answer = explain(to("10.244.2.7"), state);
+    EXPECT_EQ(answer.verdict, Verdict::steer);
+    EXPECT_EQ(answer.peer, "node2");
+    EXPECT_EQ(explain(to("10.9.0.1"), state).peer, "node3");
+}
+
 TEST(Explain, LongestPrefixWins) {
     auto state = base_state();
     SteerPeer other;
