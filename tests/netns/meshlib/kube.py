@@ -143,7 +143,6 @@ def install(node: Node, services: list[Service], pods4: str, pods6: str) -> None
     services_rules = "\n".join(marks + dnat)
     rules = f"""
 table inet kube {{
-  counter invalid {{ }}
   chain services {{
     {services_rules}
   }}
@@ -155,7 +154,7 @@ table inet kube {{
     ip6 saddr {pods6} ip6 daddr != {CLUSTER6} ip6 daddr != ff00::/8 masquerade
   }}
   chain forward {{ type filter hook forward priority 0;
-    ct state invalid counter name invalid drop
+    ct state invalid counter drop
   }}
 }}
 """
@@ -163,8 +162,8 @@ table inet kube {{
 
 
 def invalid_dropped(node: Node) -> int:
-    text = node.run("nft", "list", "counter", "inet", "kube", "invalid").stdout
-    found = re.search(r"packets (\d+)", text)
+    text = node.run("nft", "list", "chain", "inet", "kube", "forward").stdout
+    found = re.search(r"ct state invalid counter packets (\d+)", text)
     return int(found[1]) if found else -1
 
 
