@@ -19,7 +19,9 @@ constexpr Milliseconds kPredecessorLeaves{1500};
 constexpr Milliseconds kWithdrawLimit{6000};  // the pod is killed after 10 s
 // What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
 // costs one look at them in this time.
-constexpr Milliseconds kRouteLooks{25}, kRouteLooksMost{10000};
+constexpr Milliseconds kRouteLooks{25};
+constexpr Milliseconds kRouteLooksMost{
+    500};  // a CNI that fails again is noticed soon, however busy the host is
 constexpr Milliseconds kHostLooksMost{25};     // uplinks are followed within 100 ms
 constexpr Milliseconds kDriftLooksMost{1000};  // what is ours is back within 2 s
 
@@ -341,10 +343,7 @@ void Agent::on_netlink() {
                             break;
                         case NetlinkEvent::What::route:
                             if (default_route) host_looks_.ask();
-                            // A route around a prefix of pods counts where there is none for itself.
-                            if (!ours && (config_.steering.pods_when_cni_down ||
-                                          observed_.steer_routes.contains(event.route->prefix)))
-                                look_at_routes_later();
+                            if (!ours && cares_for_route(event.route->prefix)) look_at_routes_later();
                             // What a plan of ours took away isn't there any more.
                             if (ours && event.removed &&
                                 observed_.routes.contains({event.route->prefix, event.route->type}))
@@ -355,6 +354,17 @@ void Agent::on_netlink() {
             }
             on_netlink();
         });
+}
+
+// A route around a prefix of pods counts where there is none for itself, one inside where the prefix has
+// holes.
+bool Agent::cares_for_route(const Prefix& prefix) const {
+    if (config_.steering.pods_when_cni_down || observed_.steer_routes.contains(prefix)) return true;
+    const auto inside = observed_.steer_routes.lower_bound(prefix);
+    if (prefix.family() == Family::v6 && inside != observed_.steer_routes.end() &&
+        prefix.contains(inside->first))
+        return true;
+    return std::ranges::any_of(holed_, [&](const auto& holed) { return holed.first.contains(prefix); });
 }
 
 // Nobody knows what was missed.

@@ -103,8 +103,8 @@ private:
     std::set<Prefix> routed_prefixes() const;
     void retry_later();
     bool refresh_facts();
-    bool is_somebody_in(const Prefix& network) const;
-    std::vector<Prefix> guest_networks_in_use() const;
+    bool is_somebody_in(const GuestNetwork& network) const;
+    std::vector<GuestNetwork> guest_networks_in_use() const;
     void look_at_guests();
     void look_for_peers_anew();
     void refresh_record();
@@ -168,8 +168,11 @@ private:
     void note_faults(const std::map<Prefix, std::string>& faults) const;
     std::map<Prefix, CniPrefix> cni_prefixes(const RouteVerdicts& verdicts) const;
     bool routes_unjudged() const;
-    std::map<Prefix, bool> holed_prefixes(const std::set<Prefix>& wanted,
-                                          const RouteVerdicts& verdicts) const;
+    std::map<Prefix, Holed> holed_prefixes(const std::set<Prefix>& wanted, const RouteVerdicts& verdicts,
+                                           const std::vector<Route>& routes) const;
+    std::set<Prefix> unspared_prefixes(const std::set<Prefix>& wanted, const Prefix& default6,
+                                       const RouteVerdicts& verdicts) const;
+    bool cares_for_route(const Prefix& prefix) const;
     void note_cni();
     void on_cni_change();
     void serve_cni();
@@ -246,11 +249,13 @@ private:
     std::map<PublicKey, PeerState> told_states_;  // in log and events
     PeerIds ids_;
     HostFacts facts_;
-    std::vector<Prefix> guest_networks_used_;  // those of facts_ that somebody was in, when it was read
+    std::vector<GuestNetwork> guest_networks_used_;  // when facts_ were read
+    std::vector<IpAddress> reached_;                 // sorted; see look_at_guests()
     RouteHealth route_health_;
     std::map<Prefix, std::string> overridden_;  // prefixes whose route leads nowhere, and why
-    std::map<Prefix, bool> holed_;  // those with excluded parts: whether others have a route for them
-    bool default6_dead_ = false;
+    std::map<Prefix, Holed> holed_;  // those with excluded parts: whether others have a route for them
+    std::set<Prefix> unspared_;      // see unspared_prefixes()
+    bool routes_looked_at_ = false;
     CniKeeper cni_;                             // steering.pods: cniDown
     std::map<Prefix, bool> told_cni_;           // what the log says of it: left to the CNI
     std::map<int, std::size_t> programs_seen_;  // of others, at devices that need them

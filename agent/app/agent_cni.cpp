@@ -7,6 +7,7 @@
 
 #include "agent/app/agent.h"
 #include "agent/dataplane/attach.h"
+#include "agent/dataplane/device.h"
 #include "agent/dataplane/hook_order.h"
 
 namespace wglan {
@@ -66,19 +67,21 @@ void Agent::look_at_routes() {
     }
     if (route_health_.devices() != devices && !config_.steering.uplinks) host_looks_.ask();
     watch_programs_later();
-    const bool default6_dead = verdicts.faults.contains(default6);
+    std::set<Prefix> unspared = unspared_prefixes(wanted, default6, verdicts);
     if (default6_added) {
+        wanted.erase(default6);
         verdicts.faults.erase(default6);
         verdicts.sound.erase(default6);
     }
     note_faults(verdicts.faults);
     const bool overrides = config_.steering.routes == RouteForm::automatic;
-    std::map<Prefix, bool> holed = holed_prefixes(wanted, verdicts);
+    auto holed = holed_prefixes(wanted, verdicts, facts ? facts->routes : std::vector<Route>{});
     std::map<Prefix, std::string> faults = overrides ? verdicts.faults : std::map<Prefix, std::string>{};
-    routes_judged_ = faults != overridden_ || holed != holed_ || default6_dead != default6_dead_;
+    routes_judged_ = faults != overridden_ || holed != holed_ || unspared != unspared_;
     overridden_ = std::move(faults);
     holed_ = std::move(holed);
-    default6_dead_ = default6_dead;
+    unspared_ = std::move(unspared);
+    routes_looked_at_ = true;
     if (config_.steering.pods_when_cni_down)
         routes_judged_ = cni_.update(cni_prefixes(verdicts)) || routes_judged_;
     if (!routes_judged_) return;
@@ -86,14 +89,58 @@ void Agent::look_at_routes() {
     mark_dirty();
 }
 
-std::map<Prefix, bool> Agent::holed_prefixes(const std::set<Prefix>& wanted,
-                                             const RouteVerdicts& verdicts) const {
-    std::map<Prefix, bool> holed;
+// IPv6 prefixes that don't get to an uplink without a route of ours; with `default6` among them none does.
+std::set<Prefix> Agent::unspared_prefixes(const std::set<Prefix>& wanted, const Prefix& default6,
+                                          const RouteVerdicts& verdicts) const {
+    const auto hooked = [&](const SoundRoute& route) {
+        return std::ranges::find(facts_.uplinks, route.ifindex, &Uplink::ifindex) != facts_.uplinks.end();
+    };
+    // Nobody answers for a pod on a link with neighbour discovery.
+    const auto asks_for_pods = [](const SoundRoute& route) {
+        const auto type = hardware_type(route.ifindex);
+        return route.on_link && type && packets_of(*type) == PacketKind::frames;
+    };
+    std::set<Prefix> unspared;
     for (const Prefix& prefix : wanted) {
-        if (!has_hole(prefix, config_.steering.exclude)) continue;
+        if (prefix.family() != Family::v6) continue;
         const auto sound = verdicts.sound.find(prefix);
-        holed.emplace(prefix, verdicts.faults.contains(prefix) ||
-                                  (sound != verdicts.sound.end() && !sound->second.wider));
+        if (prefix == default6) {
+            if (sound == verdicts.sound.end() || !hooked(sound->second) || asks_for_pods(sound->second))
+                unspared.insert(prefix);
+        } else if (verdicts.dead_around.contains(prefix) ||
+                   (sound != verdicts.sound.end() && sound->second.wider && !hooked(sound->second))) {
+            unspared.insert(prefix);
+        }
+    }
+    return unspared;
+}
+
+std::map<Prefix, Holed> Agent::holed_prefixes(const std::set<Prefix>& wanted, const RouteVerdicts& verdicts,
+                                              const std::vector<Route>& routes) const {
+    const auto holes = route_holes(config_, api_in_force_);
+    std::map<Prefix, Holed> holed;
+    for (const Prefix& prefix : wanted)
+        if (has_hole(prefix, holes)) holed[prefix];
+    if (holed.empty()) return holed;
+    std::set<Prefix> others;
+    for (const Route& route : routes)
+        if (route.protocol != kRouteProtocol) others.insert(route.prefix);
+    for (auto& [prefix, state] : holed) {
+        const auto sound = verdicts.sound.find(prefix);
+        state.routed_by_others =
+            verdicts.faults.contains(prefix) || (sound != verdicts.sound.end() && !sound->second.wider);
+        std::set<Prefix> widest;
+        for (const Prefix& hole : holes) {
+            if (!prefix.contains(hole)) continue;
+            Prefix out = hole;
+            for (unsigned length = prefix.length() + 1U; length < hole.length(); ++length)
+                if (const auto around = Prefix::make(hole.address(), length); others.contains(*around)) {
+                    out = *around;
+                    break;
+                }
+            widest.insert(out);
+        }
+        state.holes.assign(widest.begin(), widest.end());
     }
     return holed;
 }
@@ -151,8 +198,9 @@ void Agent::note_cni() {
 
 // Of peers that just came: whether prefixes are steered, or how, depends on other routes.
 bool Agent::routes_unjudged() const {
+    if (!routes_looked_at_) return true;
     const bool left = config_.steering.pods_when_cni_down;
-    const auto& holes = config_.steering.exclude;
+    const auto holes = route_holes(config_, api_in_force_);
     if (!left && holes.empty()) return false;
     return std::ranges::any_of(merged_.peers, [&](const Peer& peer) {
         return std::ranges::any_of(peer.prefixes, [&](const OwnedPrefix& owned) {

@@ -73,15 +73,18 @@ void Agent::reconcile_soon() {
 }
 
 bool Agent::refresh_facts() {
-    auto facts = read_facts(*netlink_, config_, {route_health_.devices(), [this](const Prefix& network) {
-                                                     return is_somebody_in(network);
-                                                 }});
+    auto facts = read_facts(
+        *netlink_, config_,
+        {route_health_.devices(), [this](const GuestNetwork& network) { return is_somebody_in(network); }});
     if (!facts) {
         note_errors({"look at this host's addresses: " + facts.error().message()});
         return false;
     }
     facts_dirty_ = false;
-    if (*facts == facts_) return true;
+    if (*facts == facts_) {
+        guest_networks_used_ = guest_networks_in_use();
+        return true;
+    }
     const bool moved = facts->node_addresses != facts_.node_addresses || facts->gateways != facts_.gateways ||
                        facts->uplinks != facts_.uplinks || facts->carriers != facts_.carriers;
     facts_ = std::move(*facts);
@@ -110,27 +113,36 @@ void Agent::look_for_peers_anew() {
     mark_dirty();
 }
 
-bool Agent::is_somebody_in(const Prefix& network) const {
-    const auto& here = facts_.all_addresses;
-    const auto in = [&](const IpAddress& address) {
-        return network.contains(address) && !std::ranges::binary_search(here, address);
-    };
-    const auto at = [&](const auto& where) { return in(where.endpoint.address); };
-    return std::ranges::any_of(depended_on_, in) || std::ranges::any_of(api_in_force_, at) ||
-           std::ranges::any_of(merged_.peers, [&](const Peer& peer) {
-               return std::ranges::any_of(endpoints_of(peer),
-                                          [&](const Endpoint& endpoint) { return in(endpoint.address); });
-           });
+// What is hooked stays so, whoever is reached there now: what goes to a peer that is down must not leave in
+// clear.
+bool Agent::is_somebody_in(const GuestNetwork& network) const {
+    const bool hooked = std::ranges::any_of(observed_.attachments, [&](const Attachment& at) {
+        return at.ifindex == network.ifindex && at.hook == Attachment::Hook::tc_egress;
+    });
+    const auto first = std::ranges::lower_bound(reached_, network.prefix.address());
+    return hooked || (first != reached_.end() && network.prefix.contains(*first));
 }
 
-std::vector<Prefix> Agent::guest_networks_in_use() const {
-    std::vector<Prefix> used = facts_.guest_networks;
-    std::erase_if(used, [this](const Prefix& network) { return !is_somebody_in(network); });
+std::vector<GuestNetwork> Agent::guest_networks_in_use() const {
+    std::vector<GuestNetwork> used = facts_.guest_networks;
+    std::erase_if(used, [this](const GuestNetwork& network) { return !is_somebody_in(network); });
     return used;
 }
 
-// With other peers another bridge may be an uplink.
+// Where peers, and what this node depends on, are reached. By others than before another bridge may be an
+// uplink.
 void Agent::look_at_guests() {
+    if (facts_.guest_networks.empty()) return;
+    reached_ = depended_on_;
+    for (const ApiServer& server : api_in_force_) reached_.push_back(server.endpoint.address);
+    for (const Peer& peer : merged_.peers)
+        if (manager_.alive(peer.public_key))
+            if (const auto endpoint = manager_.endpoint_in_use(peer.public_key))
+                reached_.push_back(endpoint->address);
+    std::erase_if(reached_, [this](const IpAddress& address) {
+        return std::ranges::binary_search(facts_.all_addresses, address);
+    });
+    std::ranges::sort(reached_);
     if (guest_networks_in_use() == guest_networks_used_) return;
     facts_dirty_ = true;
     host_looks_.ask();
@@ -247,7 +259,7 @@ void Agent::merge() {
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
     if (routes_unjudged())
-        look_at_routes();
+        route_looks_.now_or_ask();
     else
         look_at_routes_later();
 }
@@ -306,9 +318,11 @@ Desired Agent::desired(const std::vector<Peer>& peers) {
         api_in_force_,
         [this](const Prefix& prefix) {
             const auto holed = holed_.find(prefix);
-            return holed != holed_.end() && holed->second;
+            return holed == holed_.end() ? nullptr : &holed->second;
         },
-        default6_dead_};
+        [this](const Prefix& prefix) {
+            return routes_looked_at_ && !unspared_.contains(Prefix()) && !unspared_.contains(prefix);
+        }};
     return build_desired(input);
 }
 
@@ -350,7 +364,7 @@ bool Agent::reconcile_one() {
     const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
                                    [&](const Peer& p) { return p.public_key == touched->key; });
     if (holds_api_server(*peer)) return false;
-    if (routes_unjudged()) look_at_routes();
+    if (routes_unjudged()) route_looks_.now_or_ask();
     Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
     manager_.set_peer(peer_input(*peer), system_clock().now());
     Desired after = desired({*peer});
@@ -365,7 +379,6 @@ bool Agent::reconcile_one() {
     merge_dirty_ = one_put_ = false;
     if (manager_.searching()) poll_later();
     look_at_routes_later();
-    look_at_guests();
     clone_handshakes(&touched->key);
     if (plan.empty()) return true;
     Kernel::Outcome outcome;

@@ -206,9 +206,10 @@ RoutesView Agent::routes() {
                 row.kernel_route.in_force = found->second;
             auto kernel = observed_.routes.find({prefix, RouteType::unicast});
             // Around what is excluded there are parts instead.
-            const bool parts = kernel == observed_.routes.end() && has_hole(prefix, excluded);
+            const auto holed = holed_.find(prefix);
+            const bool parts = kernel == observed_.routes.end() && holed != holed_.end();
             if (parts)
-                for (const Prefix& part : without(prefix, excluded))
+                for (const Prefix& part : without(prefix, holed->second.holes))
                     if (kernel == observed_.routes.end())
                         kernel = observed_.routes.find({part, RouteType::unicast});
             if (kernel != observed_.routes.end()) {

@@ -31,7 +31,12 @@ std::pair<Prefix, Prefix> halves(const Prefix& prefix) {
 
 class Builder {
 public:
-    explicit Builder(const DesiredInput& input) : in_(input), config_(input.config) {}
+    explicit Builder(const DesiredInput& input)
+        : in_(input),
+          config_(input.config),
+          own4_(find_own_address(Family::v4)),
+          own6_(find_own_address(Family::v6)),
+          holes_(route_holes(input.config, input.api_servers)) {}
 
     Desired run() {
         out_.interface = config_.interface.name;
@@ -52,8 +57,11 @@ public:
         for (const Peer& peer : in_.peers) add(peer);
         for (const Prefix& prefix : halved_) override_routes(prefix);
         // Where tunnels end is not steered itself, unless it is a peer's own address.
-        for (const IpAddress& address : endpoints_)
-            if (!out_.steer_routes.contains(Prefix::host(address))) pass(Prefix::host(address));
+        for (const auto* addresses : {&addresses_left_, &endpoints_})
+            for (const IpAddress& address : *addresses)
+                if (places(Prefix::host(address)).taken < room_ &&
+                    !out_.steer_routes.contains(Prefix::host(address)))
+                    pass(Prefix::host(address));
         out_.steer_config.interface_mtu = static_cast<std::uint16_t>(out_.mtu);
         out_.steer_config.firewall_mark = config_.interface.firewall_mark;
         out_.steer_config.firewall_mark_mask = config_.interface.firewall_mark_mask;
@@ -62,7 +70,11 @@ public:
     }
 
 private:
-    std::optional<IpAddress> own_address(Family family) const {
+    const std::optional<IpAddress>& own_address(Family family) const {
+        return family == Family::v4 ? own4_ : own6_;
+    }
+
+    std::optional<IpAddress> find_own_address(Family family) const {
         const auto& list = config_.node.addresses ? *config_.node.addresses : in_.facts.node_addresses;
         for (const IpAddress& address : list) {
             // A preferred source must stand on this host.
@@ -87,14 +99,12 @@ private:
         out_.routes.emplace(RouteKey{overlay.prefix, RouteType::unicast}, overlay);
     }
 
-    // What goes past the stack must not miss this node's own pods, however wide a peer's prefix is.
     void direct() {
         out_.pods.direct = true;
         out_.pods.devices = in_.facts.pods.devices;
         out_.pods.macs = in_.facts.pods.macs;
         if (!config_.pod_networking || !config_.node.pod_prefixes) return;
         for (const Prefix& prefix : *config_.node.pod_prefixes) {
-            pass(prefix);
             const auto same_family = [&](const Prefix& own) { return own.family() == prefix.family(); };
             if (std::count_if(out_.pods.own.begin(), out_.pods.own.end(), same_family) <
                 static_cast<std::ptrdiff_t>(kMaxOwnPrefixes))
@@ -115,17 +125,33 @@ private:
         SteerRoute route;
         route.prefix = prefix;
         route.action = SteerAction::pass;
-        out_.steer_routes[prefix] = route;
+        if (out_.steer_routes.insert_or_assign(prefix, route).second) ++places(prefix).taken;
     }
 
-    // A default or wide prefix of a peer must not swallow this host's own neighbourhood.
+    // A default or wide prefix of a peer must not swallow what is here: this host's own addresses, pods and
+    // announced networks, and its neighbourhood. Packets that come out of the tunnel are looked up, too.
     void never_steered() {
-        for (const Prefix& prefix : config_.steering.exclude) pass(prefix);
+        for (const Prefix& prefix : config_.steering.exclude)
+            if (places(prefix).taken < room_ / 2)
+                pass(prefix);
+            else
+                ++out_.left_out;
+        pass(Prefix::host(in_.overlay));
+        for (const Prefix& prefix : config_.advertise.prefixes) pass(prefix);
+        if (config_.pod_networking && config_.node.pod_prefixes)
+            for (const Prefix& prefix : *config_.node.pod_prefixes) pass(prefix);
         for (const Prefix& network : in_.facts.networks)
             if (!network.is_host()) pass(network);
         for (const IpAddress& gateway : in_.facts.gateways) pass(Prefix::host(gateway));
-        for (const IpAddress& address : in_.facts.all_addresses)
-            if (address.is_global_unicast()) pass(Prefix::host(address));
+        // kube-proxy may keep thousands of Services' addresses on a device: peers' prefixes come first.
+        std::size_t some = room_ / 4;
+        for (const IpAddress& address : in_.facts.all_addresses) {
+            if (!address.is_global_unicast()) continue;
+            if (some > 0)
+                pass(Prefix::host(address)), --some;
+            else
+                addresses_left_.insert(address);
+        }
         for (const ReachTarget& target : config_.steering.always_reach)
             always_reached(target.endpoint, target.protocol, true);
         for (const ApiServer& server : in_.api_servers)
@@ -210,6 +236,8 @@ private:
     }
 
     void steer_prefix(const OwnedPrefix& owned, PeerId id, bool bypass) {
+        const bool extra = owned.cls == PrefixClass::extra;
+        if (!extra) --places(owned.prefix).kept;
         if (excluded(owned.prefix)) {
             pass(owned.prefix);
             return;
@@ -229,13 +257,11 @@ private:
         }
         // What doesn't fit goes by its kernel route alone. Nodes and their pods come first: whoever has many
         // networks behind it must not take the others' tunnels away.
-        const bool extra = owned.cls == PrefixClass::extra;
         Places& of_family = places(owned.prefix);
-        std::size_t& count = extra ? of_family.extra : of_family.kept_taken;
-        if (count >= (extra ? room_ - std::min(room_, of_family.kept) : room_))
+        if (of_family.taken + (extra ? of_family.kept : 0) >= room_)
             ++out_.left_out;
-        else if (out_.steer_routes.insert({owned.prefix, route}).second)  // our own neighbourhood stays
-            ++count;
+        else if (out_.steer_routes.insert({owned.prefix, route}).second)  // what is here stays
+            ++of_family.taken;
         if (bypass || !is_routed(owned)) return;
         if (left == CniShare::by_wider_route) return;
         // A route around an endpoint would take WireGuard's own packets, whatever their mark: such prefixes
@@ -245,16 +271,17 @@ private:
         if (roamed_to_ && owned.prefix.contains(*roamed_to_)) return;
         const bool overriding = left == CniShare::none && overrides(owned.prefix);
         if (!overriding && in_the_way(owned)) return;
-        const auto& holes = config_.steering.exclude;
-        const bool whole = !has_hole(owned.prefix, holes);
+        if (!has_hole(owned.prefix, holes_)) {
+            backup_route(owned.prefix);
+            if (overriding) halved_.push_back(owned.prefix);
+            return;
+        }
         // Parts are longer: they would win over somebody's route for the prefix, which takes the holes as
         // well.
-        const bool others = !whole && in_.routed_by_others && in_.routed_by_others(owned.prefix);
-        if (whole || (others && !overriding))
-            backup_route(owned.prefix);
-        else
-            for (const Prefix& part : without(owned.prefix, holes)) backup_route(part);
-        if (whole && overriding) halved_.push_back(owned.prefix);
+        const Holed* holed = in_.holed ? in_.holed(owned.prefix) : nullptr;
+        if (holed != nullptr && holed->routed_by_others && !overriding) return;
+        for (const Prefix& part : without(owned.prefix, holed != nullptr ? holed->holes : holes_))
+            backup_route(part);
     }
 
     // The kernel refuses an IPv6 route with `onlink` to a next hop for which it has another device's route
@@ -262,8 +289,8 @@ private:
     // the very prefix that is behind them: a route of ours would keep the CNI's out, and isn't needed where
     // packets get to an uplink by the default route.
     bool in_the_way(const OwnedPrefix& owned) const {
-        return owned.cls == PrefixClass::pod && owned.prefix.family() == Family::v6 && in_.facts.default6 &&
-               !in_.default6_dead;
+        return owned.cls == PrefixClass::pod && owned.prefix.family() == Family::v6 && in_.spared &&
+               in_.spared(owned.prefix);
     }
 
     // A host can't be halved; this host's own way out is not ours to take.
@@ -300,22 +327,33 @@ private:
 
     const DesiredInput& in_;
     const Config& config_;
+    const std::optional<IpAddress> own4_, own6_;
+    const std::vector<Prefix> holes_;
     Desired out_;
-    std::set<IpAddress> endpoints_;
+    std::set<IpAddress> endpoints_, addresses_left_;
     std::optional<IpAddress> roamed_to_;  // where the peer at hand is reached, named or not
     std::vector<Prefix> halved_;
     // Some room is left to what passes.
     std::size_t room_ = config_.bpf.max_routes - config_.bpf.max_routes / 16;
     // In the table of a family.
     struct Places {
-        std::size_t kept = 0;  // for nodes and pods, before any are taken
-        std::size_t kept_taken = 0, extra = 0;
+        std::size_t taken = 0;
+        std::size_t kept = 0;  // for nodes and pods that are still to come
     };
     Places& places(const Prefix& prefix) { return prefix.family() == Family::v4 ? places4_ : places6_; }
     Places places4_, places6_;
 };
 
 }  // namespace
+
+std::vector<Prefix> route_holes(const Config& config, const std::vector<ApiServer>& api_servers) {
+    std::set<Prefix> holes(config.steering.exclude.begin(), config.steering.exclude.end());
+    for (const ReachTarget& target : config.steering.always_reach)
+        holes.insert(Prefix::host(target.endpoint.address));
+    for (const ApiServer& server : api_servers)
+        if (!server.by_tunnel) holes.insert(Prefix::host(server.endpoint.address));
+    return {holes.begin(), holes.end()};
+}
 
 bool has_hole(const Prefix& prefix, const std::vector<Prefix>& holes) {
     return std::any_of(holes.begin(), holes.end(), [&](const Prefix& hole) { return prefix.contains(hole); });

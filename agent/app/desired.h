@@ -34,6 +34,13 @@ enum class CniShare {
     by_wider_route,  // all, by one around it: which a route of ours for the prefix would take it from
 };
 
+// Of a prefix with holes, what others' routes make of it.
+struct Holed {
+    bool routed_by_others = false;  // as a whole
+    std::vector<Prefix> holes;      // those, or the routes of others around them that are inside the prefix
+    bool operator==(const Holed&) const = default;
+};
+
 struct DesiredInput {
     const Config& config;
     const HostFacts& facts;
@@ -52,10 +59,15 @@ struct DesiredInput {
     std::function<bool(const Prefix&)> overridden;
     std::function<CniShare(const Prefix&)> left_to_cni = {};
     std::vector<ApiServer> api_servers = {};
-    // Prefixes with a hole (steering.exclude) for which somebody else has a route as well.
-    std::function<bool(const Prefix&)> routed_by_others = {};
-    bool default6_dead = false;  // the IPv6 default route leads nowhere; see RouteHealth
+    // nullptr: nothing is known of others' routes there.
+    std::function<const Holed*(const Prefix&)> holed = {};
+    // IPv6 pods that get to an uplink, and so to its program, by the default route.
+    std::function<bool(const Prefix&)> spared = {};
 };
+
+// Parts of others' prefixes that our kernel routes keep out of: what is excluded, and addresses of which some
+// ports never enter the tunnel, since a route can't look at ports. Sorted, each once.
+std::vector<Prefix> route_holes(const Config& config, const std::vector<ApiServer>& api_servers);
 
 // Whether the prefix has a kernel route of ours as well.
 inline bool is_routed(const OwnedPrefix& owned) {

@@ -5,10 +5,10 @@
 #include <netinet/in.h>
 
 #include <algorithm>
-#include <limits>
 #include <map>
 
 #include "agent/base/file.h"
+#include "agent/dataplane/device.h"
 #include "agent/model/overlay_address.h"
 #include "agent/netlink/uplinks.h"
 
@@ -31,6 +31,14 @@ const std::multimap<std::string, std::pair<std::uint8_t, std::uint16_t>> kTunnel
 // Not a bridge or a pair into another namespace: local pods may be behind it.
 bool leads_to_peers(const Link& link, const std::string& own) {
     return !link.loopback && link.name != own && link.kind != "bridge" && !link.peer_in_other_netns;
+}
+
+void add_uplink(HostFacts& facts, const Link& link) {
+    const auto type = hardware_type(link.ifindex);
+    if (type && packets_of(*type) == PacketKind::unknown)
+        facts.unhooked.push_back(link.name);
+    else
+        facts.uplinks.push_back({link.ifindex, link.name});
 }
 
 }  // namespace
@@ -59,7 +67,7 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const Known
         const auto [flow, end] = kTunnelFlows.equal_range(link.kind);
         std::for_each(flow, end, [&](const auto& one) { facts.tunnel_flows.insert(one.second); });
         if (!is_uplink(link.ifindex)) continue;
-        facts.uplinks.push_back({link.ifindex, link.name});
+        add_uplink(facts, link);
         if (link.physical) facts.physical_uplinks.insert(link.ifindex);
         if (link.running) facts.carriers.insert(link.ifindex);
     }
@@ -68,7 +76,7 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const Known
     if (!config.steering.uplinks)
         for (const Link& link : *links)
             if (ways.devices.contains(link.ifindex) && !is_uplink(link.ifindex) && leads_to_peers(link, own))
-                facts.uplinks.push_back({link.ifindex, link.name});
+                add_uplink(facts, link);
     std::sort(facts.uplinks.begin(), facts.uplinks.end());
     facts.node_addresses = node_addresses(*links, *addresses, *routes, uplinks, own, pods);
     for (const InterfaceAddress& address : *addresses) {
@@ -82,17 +90,6 @@ Result<HostFacts> read_facts(Netlink& netlink, const Config& config, const Known
     std::sort(facts.networks.begin(), facts.networks.end());
     if (!config.steering.uplinks) facts.guest_networks = guest_networks(*links, *addresses);
     facts.gateways = gateways(*routes);
-    std::uint32_t least_metric = std::numeric_limits<std::uint32_t>::max();
-    for (const Route& route : *routes) {
-        if (route.prefix.family() != Family::v6 || route.type != RouteType::unicast ||
-            route.protocol == kRouteProtocol || route.metric > least_metric)
-            continue;
-        const bool hooked =
-            std::ranges::find(facts.uplinks, route.ifindex, &Uplink::ifindex) != facts.uplinks.end();
-        // Of several next hops each must.
-        facts.default6 = hooked && (facts.default6 || route.metric < least_metric);
-        least_metric = route.metric;
-    }
     if (config.steering.direct)
         facts.pods =
             select_pod_devices(*links, *addresses, uplinks, config.steering.pod_interfaces, own, pods);

@@ -22,6 +22,7 @@ Key walk(const Container& container, Key last, std::size_t count, KeyOf key_of, 
 
 SteerSample MapWalk::next(const Observed& observed, std::size_t most) {
     SteerSample sample;
+    sample.config = observed.steer_config;
     const auto first = [](const auto& entry) { return entry.first; };
     route_ = walk(observed.steer_routes, route_, most, first,
                   [&](const auto& entry) { sample.routes.push_back(entry.second); });

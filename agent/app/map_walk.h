@@ -13,7 +13,7 @@ namespace wglan {
 class MapWalk {
 public:
     // `most` of each table, those behind the last ones; from the start again after the end. Small tables come
-    // whole each time.
+    // whole each time, and so do the settings.
     SteerSample next(const Observed& observed, std::size_t most);
 
 private:

@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <iterator>
 
+#include "agent/model/guard.h"
+
 namespace wglan {
 
 bool endpoint_allowed(const std::vector<EndpointFilter>& filters, const IpAddress& address) {
@@ -52,6 +54,15 @@ std::vector<std::string> host_warnings(const Config& config, const Record& own, 
     if (facts.uplinks.empty())
         warnings.push_back(
             "no device here is an uplink (see steering.uplinks): what this node sends is not steered");
+    for (const std::string& name : facts.unhooked)
+        warnings.push_back(
+            name +
+            " can't be an uplink (no program can stand at a device of its type): what leaves by it is not "
+            "steered");
+    if (config.guard.enabled && facts.all_addresses.size() > kMostGuardedAddresses)
+        warnings.push_back("this host has " + std::to_string(facts.all_addresses.size()) +
+                           " addresses: the guard stands before " + std::to_string(kMostGuardedAddresses) +
+                           " of them");
     const auto unusable = [&](const char* setting, const std::vector<Prefix>& prefixes) {
         for (const Prefix& prefix : prefixes)
             if (!usable(prefix))

@@ -63,7 +63,7 @@ Used routes_of(const std::set<Prefix>& wanted, const std::vector<Route>& routes)
     Used used;
     WiderRoutes wider;
     for (const Route& route : routes) {
-        if (route.protocol == kRouteProtocol) continue;
+        if (route.protocol == kRouteProtocol || route.source_specific) continue;
         if (wanted.contains(route.prefix))
             keep_best(used[route.prefix], route);
         else
@@ -202,9 +202,12 @@ RouteVerdicts RouteHealth::judge(const std::set<Prefix>& wanted, const RouteFact
         }
         if (fault.empty() && works == nullptr) fault = std::move(passed_over);
         if (fault.empty())
-            verdicts.sound.emplace(prefix, SoundRoute{way_of(*works, links_), wider});
+            verdicts.sound.emplace(
+                prefix, SoundRoute{way_of(*works, links_), wider, works->ifindex, !works->gateway});
         else if (!wider)  // our own route for the prefix wins over it
             verdicts.faults.emplace(prefix, std::move(fault));
+        else
+            verdicts.dead_around.insert(prefix);
     }
     links_.clear();  // they point into `facts`
     neighbours_.clear();

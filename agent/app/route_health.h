@@ -34,6 +34,8 @@ struct RouteFacts {
 struct SoundRoute {
     std::string way;     // "via 192.0.2.2 dev eth0"
     bool wider = false;  // there is none for the prefix itself; one around it does
+    int ifindex = 0;
+    bool on_link = false;  // without a next hop
     auto operator<=>(const SoundRoute&) const = default;
 };
 
@@ -42,6 +44,8 @@ struct RouteVerdicts {
     std::map<Prefix, std::string> faults;
     // Those that somebody's route takes care of; in neither: nobody's does.
     std::map<Prefix, SoundRoute> sound;
+    // Among those in neither: what a route around them leads nowhere.
+    std::set<Prefix> dead_around;
 };
 
 class RouteHealth {

@@ -77,7 +77,8 @@ struct Route {
     std::uint32_t metric = 0;
     std::uint32_t mtu = 0;  // RTAX_MTU, 0 = the device's
     std::uint8_t protocol = 0;
-    std::uint32_t table = 254;  // RT_TABLE_MAIN
+    std::uint32_t table = 254;     // RT_TABLE_MAIN
+    bool source_specific = false;  // for packets from some addresses alone (RTA_SRC)
     bool operator==(const Route&) const = default;
 };
 

@@ -115,6 +115,7 @@ Result<Route> parse_common(const Attributes& attributes, const rtmsg& info) {
     route.metric = attributes.u32(RTA_PRIORITY).value_or(0);
     route.mtu = metrics->u32(RTAX_MTU).value_or(0);
     route.protocol = info.rtm_protocol;
+    route.source_specific = info.rtm_src_len != 0;
     route.table = attributes.u32(RTA_TABLE).value_or(info.rtm_table);
     if (info.rtm_family == AF_INET6 && route.protocol == kRouteProtocol &&
         route.metric == kIpv6DefaultMetric) {

@@ -64,7 +64,7 @@ class Classifier {
 public:
     Classifier(const std::vector<Link>& links, const std::vector<InterfaceAddress>& addresses,
                const std::vector<Route>& routes, const std::vector<Prefix>& own_pod_prefixes,
-               const std::function<bool(const Prefix&)>& somebody_in)
+               const std::function<bool(const GuestNetwork&)>& somebody_in)
         : links_(links),
           addresses_(addresses),
           routes_(routes),
@@ -94,7 +94,7 @@ private:
         return somebody_in_ && std::ranges::any_of(addresses_, [&](const InterfaceAddress& address) {
                    const auto network =
                        address.ifindex == bridge.ifindex ? network_of(address) : std::nullopt;
-                   return network && somebody_in_(*network);
+                   return network && somebody_in_({bridge.ifindex, *network});
                });
     }
 
@@ -102,7 +102,7 @@ private:
     const std::vector<InterfaceAddress>& addresses_;
     const std::vector<Route>& routes_;
     const std::vector<Prefix>& own_pod_prefixes_;
-    const std::function<bool(const Prefix&)>& somebody_in_;
+    const std::function<bool(const GuestNetwork&)>& somebody_in_;
 };
 
 bool matches(const std::string& name, const std::vector<std::string>& globs) {
@@ -131,7 +131,7 @@ std::vector<int> select_uplinks(const std::vector<Link>& links,
                                 const std::vector<Route>& routes,
                                 const std::optional<std::vector<std::string>>& configured_globs,
                                 const std::string& own_interface, const std::vector<Prefix>& own_pod_prefixes,
-                                const std::function<bool(const Prefix&)>& somebody_in) {
+                                const std::function<bool(const GuestNetwork&)>& somebody_in) {
     const Classifier classifier(links, addresses, routes, own_pod_prefixes, somebody_in);
     std::vector<int> uplinks;
     for (const Link& link : links) {
@@ -144,14 +144,14 @@ std::vector<int> select_uplinks(const std::vector<Link>& links,
     return uplinks;
 }
 
-std::vector<Prefix> guest_networks(const std::vector<Link>& links,
-                                   const std::vector<InterfaceAddress>& addresses) {
-    std::set<Prefix> networks;
+std::vector<GuestNetwork> guest_networks(const std::vector<Link>& links,
+                                         const std::vector<InterfaceAddress>& addresses) {
+    std::set<GuestNetwork> networks;
     for (const Link& link : links) {
         if (!has_only_guests(link, links)) continue;
         for (const InterfaceAddress& address : addresses)
             if (address.ifindex == link.ifindex)
-                if (const auto network = network_of(address)) networks.insert(*network);
+                if (const auto network = network_of(address)) networks.insert({link.ifindex, *network});
     }
     return {networks.begin(), networks.end()};
 }

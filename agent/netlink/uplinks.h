@@ -11,6 +11,13 @@
 
 namespace wglan {
 
+// An on-link network of a bridge of guests.
+struct GuestNetwork {
+    int ifindex = 0;
+    Prefix prefix;
+    auto operator<=>(const GuestNetwork&) const = default;
+};
+
 // The devices (sorted ifindexes) whose egress carries what must be steered.
 // Configured: those whose name matches one of the globs (fnmatch(3)). Otherwise: those that a
 // unicast default route leaves by; tunnels (vxlan, geneve, ipip, gre and kin) whatever they hold;
@@ -19,7 +26,7 @@ namespace wglan {
 //    prefixes (a CNI's point-to-point gateway) or lie in own_pod_prefixes;
 //  - a bridge whose addresses lie in own_pod_prefixes, or that has no port but veths and taps (a
 //    CNI's or a container engine's) and nobody in its networks: somebody_in tells whether a peer, or what
-//    this node depends on, has an address there;
+//    this node depends on, is reached there;
 //  - a dummy device (kube-proxy keeps every Service's address on one).
 // Never the loopback device nor own_interface.
 std::vector<int> select_uplinks(const std::vector<Link>& links,
@@ -28,11 +35,11 @@ std::vector<int> select_uplinks(const std::vector<Link>& links,
                                 const std::optional<std::vector<std::string>>& configured_globs,
                                 const std::string& own_interface,
                                 const std::vector<Prefix>& own_pod_prefixes = {},
-                                const std::function<bool(const Prefix&)>& somebody_in = {});
+                                const std::function<bool(const GuestNetwork&)>& somebody_in = {});
 
-// The on-link networks of such bridges: sorted, each once.
-std::vector<Prefix> guest_networks(const std::vector<Link>& links,
-                                   const std::vector<InterfaceAddress>& addresses);
+// Those of such bridges, sorted.
+std::vector<GuestNetwork> guest_networks(const std::vector<Link>& links,
+                                         const std::vector<InterfaceAddress>& addresses);
 
 // The node's own global unicast addresses on its uplinks, best first, each once: IPv4 of the device
 // with the best IPv4 default route, then IPv6 of the one with the best IPv6 default route, then

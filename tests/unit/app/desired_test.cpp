@@ -45,20 +45,26 @@ protected:
     }
 
     Desired build() {
-        return build_desired(
-            {config, facts, own_key, overlay, overlay_network, peers, manager, ids,
-             [](const Peer&) { return SecretFingerprint{}; },
-             [](const Peer& peer) {
-                 std::vector<Endpoint> list;
-                 for (const Candidate& c : peer.candidates) list.push_back(c.where.endpoint().value());
-                 return list;
-             },
-             depended_on, [this](const Prefix& prefix) { return overridden.contains(prefix); },
-             [this](const Prefix& prefix) {
-                 const auto it = left.find(prefix);
-                 return it == left.end() ? CniShare::none : it->second;
-             },
-             api_servers, [this](const Prefix& prefix) { return routed.contains(prefix); }, default6_dead});
+        return build_desired({config, facts, own_key, overlay, overlay_network, peers, manager, ids,
+                              [](const Peer&) { return SecretFingerprint{}; },
+                              [](const Peer& peer) {
+                                  std::vector<Endpoint> list;
+                                  for (const Candidate& c : peer.candidates)
+                                      list.push_back(c.where.endpoint().value());
+                                  return list;
+                              },
+                              depended_on,
+                              [this](const Prefix& prefix) { return overridden.contains(prefix); },
+                              [this](const Prefix& prefix) {
+                                  const auto it = left.find(prefix);
+                                  return it == left.end() ? CniShare::none : it->second;
+                              },
+                              api_servers,
+                              [this](const Prefix& prefix) -> const Holed* {
+                                  const auto it = holed.find(prefix);
+                                  return it == holed.end() ? nullptr : &it->second;
+                              },
+                              [this](const Prefix& prefix) { return spared.contains(prefix); }});
     }
 
     Config config;
@@ -73,8 +79,8 @@ protected:
     std::set<Prefix> overridden;
     std::map<Prefix, CniShare> left;
     std::vector<ApiServer> api_servers;
-    std::set<Prefix> routed;
-    bool default6_dead = false;
+    std::map<Prefix, Holed> holed;
+    std::set<Prefix> spared;
 };
 
 TEST_F(DesiredTest, OnlyPodPrefixesMayGoDirect) {
@@ -95,7 +101,6 @@ TEST_F(DesiredTest, DirectModeKeepsToOwnPods) {
     facts.pods.macs = {{2, 0, 0, 0, 0, 1}};
     EXPECT_FALSE(build().pods.direct);
     EXPECT_TRUE(build().pods.devices.empty());
-    EXPECT_FALSE(build().steer_routes.contains(net("10.244.1.0/24")));
     config.steering.direct = true;
     const auto desired = build();
     EXPECT_TRUE(desired.pods.direct);
@@ -211,7 +216,7 @@ TEST_F(DesiredTest, Ipv6PodsHaveNoBackupInTheWayOfTunnelsOfCnis) {
     peers[0].prefixes.push_back({pods, PrefixClass::pod, "service:a"});
     peers[0].prefixes.push_back({extra, PrefixClass::extra, "service:a"});
     EXPECT_TRUE(build().routes.contains({pods, RouteType::unicast}));
-    facts.default6 = true;
+    spared = {pods};
     const Desired wanted = build();
     EXPECT_FALSE(wanted.routes.contains({pods, RouteType::unicast}));
     EXPECT_FALSE(wanted.routes.contains({pods, RouteType::unreachable}));
@@ -222,7 +227,7 @@ TEST_F(DesiredTest, Ipv6PodsHaveNoBackupInTheWayOfTunnelsOfCnis) {
     EXPECT_TRUE(build().routes.contains({net("fd00:2::/65"), RouteType::unicast}))
         << "the default wouldn't win";
     overridden.clear();
-    default6_dead = true;
+    spared.clear();
     EXPECT_TRUE(build().routes.contains({pods, RouteType::unicast})) << "nobody leads them to an uplink";
     EXPECT_TRUE(build().routes.contains({pods, RouteType::unreachable}));
 }
@@ -235,12 +240,26 @@ TEST_F(DesiredTest, WhatIsExcludedGoesByTheRouteOfOthersForThePrefixAroundIt) {
         return build().routes.contains({prefix, RouteType::unicast});
     };
     EXPECT_TRUE(has(part) && !has(pods));
-    routed = {pods};
-    EXPECT_TRUE(has(pods) && !has(part)) << "a longer one would win";
+    holed[pods] = {true, {net("10.244.2.128/25")}};
+    EXPECT_FALSE(has(pods) || has(part))
+        << "a longer one would win; one as long would take what is excluded, once alone";
     overridden = {pods};
     EXPECT_TRUE(has(part) && !has(pods)) << "it must";
     EXPECT_FALSE(has(net("10.244.2.128/25")));
+    // Another's route inside, around the hole.
+    holed[pods] = {false, {net("10.244.2.64/26")}};
     overridden.clear();
+    EXPECT_TRUE(has(net("10.244.2.0/26")) && has(net("10.244.2.128/25")) && !has(part));
+    holed.clear();
+    config.steering.exclude.clear();
+    config.steering.always_reach = {{at("10.244.2.128:443"), 6}};
+    EXPECT_TRUE(has(part) && has(net("10.244.2.192/26")) && !has(pods));
+    api_servers = {{at("10.244.2.3:6443"), false}};
+    EXPECT_FALSE(has(part));
+    api_servers[0].by_tunnel = true;
+    EXPECT_TRUE(has(part));
+    config.steering.always_reach.clear();
+    config.steering.exclude = {net("10.244.2.128/25")};
     config.steering.routes = RouteForm::override;
     EXPECT_TRUE(has(part) && !has(pods));
     EXPECT_EQ(without(pods, {net("10.244.2.4/30")}).size(), 6U);
@@ -268,9 +287,41 @@ TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {
     add(900, 1200);
     const Desired wanted = build();
     EXPECT_LE(wanted.steer_routes.size(), 1024U);
-    EXPECT_EQ(wanted.left_out, 1202U - 960U) << "two prefixes were there before";
+    EXPECT_EQ(wanted.left_out, 1202U - 958U) << "two prefixes were there before, and two addresses pass";
     EXPECT_TRUE(wanted.routes.contains({net("10.4.175.0/24"), RouteType::unicast}));
     EXPECT_EQ(capacity_warnings(wanted, config).size(), 2U);
+}
+
+// kube-proxy keeps every Service's address on a device of the host.
+TEST_F(DesiredTest, ThousandsOfOwnAddressesTakeNobodysPrefixesAway) {
+    handshake();
+    config.bpf.max_routes = 1024;
+    for (int i = 0; i < 3000; ++i)
+        facts.all_addresses.push_back(ip("10.96." + std::to_string(i / 256) + "." + std::to_string(i % 256)));
+    for (int i = 0; i < 500; ++i)
+        peers[0].prefixes.push_back(
+            {net("10.0." + std::to_string(i / 2) + (i % 2 == 0 ? ".0/25" : ".128/25")), PrefixClass::extra,
+             "a"});
+    const Desired wanted = build();
+    EXPECT_EQ(wanted.left_out, 0U);
+    EXPECT_LE(wanted.steer_routes.size(), 965U);
+    for (const OwnedPrefix& owned : peers[0].prefixes)
+        EXPECT_TRUE(wanted.steer_routes.contains(owned.prefix));
+    EXPECT_EQ(wanted.steer_routes.at(net("192.0.2.1/32")).action, SteerAction::pass);
+}
+
+TEST_F(DesiredTest, NobodysWiderPrefixTakesWhatIsHere) {
+    handshake();
+    config.node.pod_prefixes = {{net("10.244.1.0/24"), net("fd00:244:1::/64")}};
+    config.advertise.prefixes = {net("10.9.0.0/16")};
+    peers[0].prefixes.push_back({net("10.0.0.0/8"), PrefixClass::extra, "service:a"});
+    peers[0].prefixes.push_back({net("::/0"), PrefixClass::extra, "service:a"});
+    const auto routes = build().steer_routes;
+    for (const char* here : {"10.244.1.0/24", "fd00:244:1::/64", "10.9.0.0/16", "200:1001::1/128"}) {
+        ASSERT_TRUE(routes.contains(net(here))) << here;
+        EXPECT_EQ(routes.at(net(here)).action, SteerAction::pass) << here;
+    }
+    EXPECT_EQ(routes.at(net("10.0.0.0/8")).action, SteerAction::steer);
 }
 
 TEST_F(DesiredTest, ManyNetworksOfOnePeerTakeNobodysNodeOrPodsAway) {
@@ -288,7 +339,7 @@ TEST_F(DesiredTest, ManyNetworksOfOnePeerTakeNobodysNodeOrPodsAway) {
             extra += wanted.steer_routes.contains(owned.prefix) ? 1 : 0;
         else
             EXPECT_TRUE(wanted.steer_routes.contains(owned.prefix)) << owned.prefix.to_string();
-    EXPECT_EQ(extra + 2, 960U);
+    EXPECT_EQ(extra + 2, 958U) << "an address of this host, and a gateway, pass";
 }
 
 TEST_F(DesiredTest, LeavesOutEndpointsThatHaveNoRoom) {

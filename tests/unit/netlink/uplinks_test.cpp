@@ -60,7 +60,7 @@ struct Host {
     std::vector<int> uplinks_with_somebody_at(const char* address) const {
         return select_uplinks(
             links, addresses, routes, std::nullopt, "wglan0", pod_prefixes,
-            [&](const Prefix& network) { return network.contains(*IpAddress::parse(address)); });
+            [&](const GuestNetwork& network) { return network.prefix.contains(*IpAddress::parse(address)); });
     }
 
     std::optional<std::uint32_t> underlay() const {
@@ -154,9 +154,11 @@ TEST(Uplinks, ABridgeOfVethsCountsWherePeersAreBehindIt) {
     EXPECT_THAT(host.uplinks_with_somebody_at("198.51.101.9"), ElementsAre(2));
     EXPECT_THAT(host.uplinks_with_somebody_at("fe80::9"), ElementsAre(2)) << "every network holds it";
     EXPECT_THAT(guest_networks(host.links, host.addresses),
-                ElementsAre(*Prefix::parse("172.17.0.0/16"), *Prefix::parse("198.51.100.0/24")));
+                ElementsAre(GuestNetwork{3, *Prefix::parse("198.51.100.0/24")},
+                            GuestNetwork{5, *Prefix::parse("172.17.0.0/16")}));
     host.link(6, "eth6").master = 3;
-    EXPECT_THAT(guest_networks(host.links, host.addresses), ElementsAre(*Prefix::parse("172.17.0.0/16")));
+    EXPECT_THAT(guest_networks(host.links, host.addresses),
+                ElementsAre(GuestNetwork{5, *Prefix::parse("172.17.0.0/16")}));
 }
 
 TEST(Uplinks, AVethThatIsAHostsUplinkCounts) {

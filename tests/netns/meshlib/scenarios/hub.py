@@ -8,7 +8,7 @@ from lablib import Node
 from lablib.shell import run
 
 from ..kube import Server, expect, install, invalid_dropped
-from ..scenario import Mesh, check, scenario
+from ..scenario import Mesh, check, eventually, scenario
 from .carry import tcp_transfer
 
 
@@ -107,3 +107,25 @@ table inet translation {{
             check(_forwarded(hub) == before, "a translated flow went past the stack")
             expect(mesh, "the same pod by its address", a, kind, c.ipv4, 8080)
     check(invalid_dropped(hub) == 0, f"{invalid_dropped(hub)} INVALID packets dropped")
+
+
+@scenario(nodes=3, core=True)
+def wide_prefixes_take_nothing_that_is_here(mesh: Mesh) -> None:
+    """A peer that announces all of 10.0.0.0/8 and fd00::/8: what comes in for our pods still comes to them."""
+    one, two, wide = mesh.nodes
+    mesh.reconfigure(
+        wide, [{"op": "add", "path": "/advertise/prefixes", "value": ["10.0.0.0/8", "fd00::/8"]}]
+    )
+    for node in (one, two):
+        eventually(
+            lambda node=node: "10.0.0.0/8" in (mesh.peer(node, "node3") or {"prefixes": []})["prefixes"],
+            f"{node.name} doesn't know the wide prefix",
+            timeout=10,
+        )
+    before = _forwarded(one)
+    a, b = mesh.pod(one), mesh.pod(two)
+    for address in (a.ipv4, a.ipv6):
+        mesh.expect_ping(b, address)
+        tcp_transfer(mesh, b, a, address)
+    mesh.expect_ping(two, mesh.overlay(one))
+    check(_forwarded(one) == before, "packets for our own pods were sent on to another peer")

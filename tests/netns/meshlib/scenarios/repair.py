@@ -3,6 +3,7 @@
 
 import ipaddress
 import json
+import time
 from typing import Any
 
 from lablib import Node
@@ -82,6 +83,11 @@ def _entries(node: Node, name: str) -> dict[str, Any]:
     return {" ".join(entry["key"]): entry["formatted"]["key"] for entry in dump}
 
 
+def _value_size(node: Node, name: str) -> int:
+    shown = node.run("bpftool", "-j", "map", "show", "pinned", f"/sys/fs/bpf/wglan/maps/{name}").stdout
+    return int(json.loads(shown)["bytes_value"])
+
+
 @scenario(core=True)
 def drift_in_maps_is_repaired(mesh: Mesh) -> None:
     """Entries deleted by hand, of which no event tells, are back within 2 s: prefixes, peers, endpoints."""
@@ -91,7 +97,7 @@ def drift_in_maps_is_repaired(mesh: Mesh) -> None:
         [8 * len(packed), packed]
         for packed in (ipaddress.ip_address(at).packed for at in (two.addresses.ipv4, two.addresses.ipv6))
     ]
-    for name in ("wglan_route4", "wglan_route6", "wglan_peers", "wglan_endpts"):
+    for name in ("wglan_route4", "wglan_route6", "wglan_peers", "wglan_endpts", "wglan_pstats"):
         before = _entries(one, name)
         check(bool(before), f"{name} is empty to begin with")
         repairs = mesh.metric(one, "wglan_drift_repairs_total")
@@ -112,7 +118,17 @@ def drift_in_maps_is_repaired(mesh: Mesh) -> None:
             timeout=1,
         )
         print(f"{name}: {before[key]} back after {took:.2f} s")
+    # All zeros: no device, no port, no layout.
+    size = _value_size(one, "wglan_config")
+    pinned = "/sys/fs/bpf/wglan/maps/wglan_config"
+    one.run("bpftool", "map", "update", "pinned", pinned, "key", *["0"] * 4, "value", *["0"] * size)
+    took = eventually(lambda: carries(mesh, one, two.addresses.ipv4), "no traffic passes", timeout=_REPAIR)
+    print(f"wglan_config: back after {took:.2f} s")
     mesh.expect_ping(one, two.addresses.ipv4)
+    time.sleep(4)
+    repairs = mesh.metric(one, "wglan_drift_repairs_total")
+    time.sleep(4)
+    check(mesh.metric(one, "wglan_drift_repairs_total") == repairs, "something is repaired again and again")
 
 
 @scenario(core=True, start=False)
@@ -140,7 +156,8 @@ def foreign_device_is_left_alone(mesh: Mesh) -> None:
 def cleanup_leaves_nothing(mesh: Mesh) -> None:
     """After --cleanup: no device, route, pin, program, process or changed setting; twice is fine."""
     one, two = mesh.nodes
-    one.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    # The agent has made one where the kernel has no TCX.
+    one.run("tc", "qdisc", "add", "dev", "eth0", "clsact", check=False)
     mesh.expect_ping(one, two.addresses.ipv4)
     one.agent_kill()
     check(mesh.has_device(one), "the device went with the agent")
@@ -177,7 +194,8 @@ def foreign_objects_survive(mesh: Mesh) -> None:
     one.run("ip", "link", "add", "d0", "type", "bridge")
     one.run("ip", "link", "set", "d0", "up")
     one.run("ip", "route", "add", "10.244.2.0/24", "dev", "d0", "metric", "50")
-    one.run("tc", "qdisc", "add", "dev", "eth0", "clsact")
+    # The agent has made one where the kernel has no TCX.
+    one.run("tc", "qdisc", "add", "dev", "eth0", "clsact", check=False)
     one.run(
         "tc",
         "filter",

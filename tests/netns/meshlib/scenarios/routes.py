@@ -154,6 +154,26 @@ def dead_ipv6_default_routes_lose_no_pods(mesh: Mesh) -> None:
         check(_shown(one, prefix)["inForce"] == "dev wglan0", f"{fault}: {_shown(one, prefix)}")
         _route(one, "delete", "::/0", *fault)
         mesh.expect_ping(one, pod)
+    # Beside a sound default route others may be better, or there is none that leads to pods.
+    sound = ("::/0", "via", two.addresses.ipv6, "dev", "eth0")
+    for routes in (
+        (sound, ("blackhole", "fd00:244::/32")),
+        (sound, ("fd00:244::/32", "dev", "lan9")),
+        (sound, ("blackhole", "::/0", "metric", "10")),
+        (("::/0", "from", "2001:db8:5::/48", "via", two.addresses.ipv6, "dev", "eth0"),),
+        (("::/0", "dev", "eth0"),),
+    ):
+        for route in routes:
+            _route(one, "add", *route)
+        with mesh.capture() as capture:
+            what = ", ".join(" ".join(route) for route in routes)
+            took = eventually(lambda: mesh.ping(one, pod, count=1) == 1, f"{what}: no way", timeout=_SOON)  # noqa: B023
+            mesh.expect_ping(one, pod)
+            mesh.expect_ping(mesh.pod(one), pod)
+        check(not capture.summary().foreign, f"{what}: in clear: {dict(capture.summary().foreign)}")
+        print(f"{what}: pods are reached after {took:.2f} s")
+        for route in routes:
+            _route(one, "delete", *route)
 
 
 @scenario(core=True)
@@ -175,11 +195,12 @@ def excluded_parts_leave_a_cnis_route_alone(mesh: Mesh) -> None:
     mesh.expect_ping(one, pod)
 
     _route(one, "add", prefix, "via", two.addresses.ipv4, "metric", "10", "proto", "bird")
-    eventually(lambda: parts() == {prefix}, f"beside a CNI's route ours are {parts()}", timeout=_SOON)
+    # Ours for the whole would take what is excluded, once the CNI's is gone.
+    eventually(lambda: not parts(), f"beside a CNI's route ours are {parts()}", timeout=_SOON)
     check("dev eth0" in way(pod) and "dev eth0" in way(inside), f"{way(pod)} {way(inside)}")
     shown = _shown(one, prefix)
     check(
-        (shown["form"], shown["inForce"]) == ("backup", f"via {two.addresses.ipv4} dev eth0"),
+        (shown["form"], shown["inForce"]) == ("", f"via {two.addresses.ipv4} dev eth0"),
         f"beside a CNI's route wglanctl routes says {shown}",
     )
     with mesh.capture() as capture:
@@ -188,7 +209,7 @@ def excluded_parts_leave_a_cnis_route_alone(mesh: Mesh) -> None:
     one.agent_kill()
     one.agent_start()
     one.wait_ready(1)
-    check(parts() == {prefix}, f"after a restart ours are {parts()}")
+    eventually(lambda: not parts(), f"after a restart ours are {parts()}", timeout=_SOON)
 
     _route(one, "replace", "blackhole", prefix, "metric", "10", "proto", "bird")
     eventually(lambda: mesh.ping(one, pod, count=1) == 1, "the blackhole isn't overridden", timeout=_SOON)
@@ -196,6 +217,36 @@ def excluded_parts_leave_a_cnis_route_alone(mesh: Mesh) -> None:
     check(_shown(one, prefix)["form"] == "override", f"blackhole: wglanctl routes says {_shown(one, prefix)}")
     _route(one, "delete", "blackhole", prefix, "metric", "10")
     eventually(lambda: prefix not in parts() and len(parts()) == 4, f"at last ours are {parts()}", timeout=_SOON)
+    # A route of somebody's inside, around the hole: no part is longer than that.
+    inner = str(ipaddress.ip_network(hole).supernet(new_prefix=26))
+    beside = str(ipaddress.ip_network(inner)[3])
+    _route(one, "add", inner, "via", two.addresses.ipv4, "proto", "static")
+    eventually(lambda: "dev eth0" in way(beside), f"ours takes {inner}: {parts()}", timeout=_SOON)
+    check("wglan0" in way(pod), way(pod))
+    mesh.expect_ping(one, pod)
+
+
+@scenario()
+def ports_that_are_always_reached_have_no_route_of_ours(mesh: Mesh) -> None:
+    """steering.alwaysReach inside a peer's pods: a route can't look at ports, so the address has none."""
+    one, two = mesh.nodes
+    pod = mesh.pod(two)
+    _route(one, "add", "0.0.0.0/0", "via", two.addresses.ipv4)
+    mesh.reconfigure(
+        one, [{"op": "add", "path": "/steering/alwaysReach", "value": [f"{pod.ipv4}:8080/tcp"]}]
+    )
+    eventually(
+        lambda: "dev eth0" in one.run("ip", "route", "get", pod.ipv4).stdout, "ours takes the address", timeout=5
+    )
+    said = one.wglanctl_json("explain", pod.ipv4, "--proto", "tcp", "--dport", "8080")
+    check(said["verdict"] == "pass", f"explain says {said}")
+    said = one.wglanctl_json("explain", pod.ipv4, "--proto", "tcp", "--dport", "8081")
+    check(said["verdict"] == "steer", f"explain says {said}")
+    # Its other ports are steered by the program at the uplink, its neighbours by the route, too.
+    with mesh.capture() as capture:
+        mesh.expect_ping(one, pod.ipv4)
+        mesh.expect_ping(mesh.pod(one), pod.ipv4)
+    check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
 
 
 @scenario()
