@@ -167,7 +167,9 @@ private:
     std::optional<RouteFacts> route_facts();
     void note_faults(const std::map<Prefix, std::string>& faults) const;
     std::map<Prefix, CniPrefix> cni_prefixes(const RouteVerdicts& verdicts) const;
+    bool cni_unjudged() const;
     bool routes_unjudged() const;
+    void look_at_new_routes();
     std::map<Prefix, Holed> holed_prefixes(const std::set<Prefix>& wanted, const RouteVerdicts& verdicts,
                                            const std::vector<Route>& routes) const;
     std::set<Prefix> unspared_prefixes(const std::set<Prefix>& wanted, const Prefix& default6,

@@ -196,19 +196,36 @@ void Agent::note_cni() {
     for (const auto& [prefix, state] : cni_.watch().states()) told_cni_.emplace(prefix, state.left);
 }
 
-// Of peers that just came: whether prefixes are steered, or how, depends on other routes.
-bool Agent::routes_unjudged() const {
-    if (!routes_looked_at_) return true;
-    const bool left = config_.steering.pods_when_cni_down;
-    const auto holes = route_holes(config_, api_in_force_);
-    if (!left && holes.empty()) return false;
+// Pods of peers that just came. What was steered is left to the CNI only after a while, so they are looked at
+// before they are.
+bool Agent::cni_unjudged() const {
+    if (!config_.steering.pods_when_cni_down) return false;
     return std::ranges::any_of(merged_.peers, [&](const Peer& peer) {
         return std::ranges::any_of(peer.prefixes, [&](const OwnedPrefix& owned) {
-            if (owned.cls == PrefixClass::pod && left && cni_.watch().find(owned.prefix) == nullptr)
-                return true;
+            return owned.cls == PrefixClass::pod && cni_.watch().find(owned.prefix) == nullptr;
+        });
+    });
+}
+
+// Prefixes of peers that just came: how they are routed depends on other routes.
+bool Agent::routes_unjudged() const {
+    if (!routes_looked_at_) return true;
+    const auto holes = route_holes(config_, api_in_force_);
+    if (holes.empty()) return false;
+    return std::ranges::any_of(merged_.peers, [&](const Peer& peer) {
+        return std::ranges::any_of(peer.prefixes, [&](const OwnedPrefix& owned) {
             return is_routed(owned) && has_hole(owned.prefix, holes) && !holed_.contains(owned.prefix);
         });
     });
+}
+
+void Agent::look_at_new_routes() {
+    if (cni_unjudged())
+        look_at_routes();
+    else if (routes_unjudged())
+        route_looks_.now_or_ask();
+    else
+        look_at_routes_later();
 }
 
 // A peer's word, or the clock, decided.

@@ -258,10 +258,7 @@ void Agent::merge() {
     (void)tick_peers();
     if (knowledge_complete()) ids_.keep_only(merged_.peers);
     if (first_reconcile_done_ && manager_.searching()) poll_later();
-    if (routes_unjudged())
-        route_looks_.now_or_ask();
-    else
-        look_at_routes_later();
+    look_at_new_routes();
 }
 
 // Two nodes with one MAC derive the same address. False where there is no other to take.
@@ -364,7 +361,7 @@ bool Agent::reconcile_one() {
     const auto peer = std::find_if(merged_.peers.begin(), merged_.peers.end(),
                                    [&](const Peer& p) { return p.public_key == touched->key; });
     if (holds_api_server(*peer)) return false;
-    if (routes_unjudged()) route_looks_.now_or_ask();
+    if (cni_unjudged() || routes_unjudged()) look_at_new_routes();
     Desired before = desired(touched->before ? std::vector{*touched->before} : std::vector<Peer>{});
     manager_.set_peer(peer_input(*peer), system_clock().now());
     Desired after = desired({*peer});
