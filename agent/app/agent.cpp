@@ -19,9 +19,7 @@ constexpr Milliseconds kPredecessorLeaves{1500};
 constexpr Milliseconds kWithdrawLimit{6000};  // the pod is killed after 10 s
 // What events ask for is done at once, and then at a pace (pace.h). A CNI that writes thousands of routes
 // costs one look at them in this time.
-constexpr Milliseconds kRouteLooks{25};
-constexpr Milliseconds kRouteLooksMost{
-    500};  // a CNI that fails again is noticed soon, however busy the host is
+constexpr Milliseconds kRouteLooks{25}, kRouteLooksMost{10000};
 constexpr Milliseconds kHostLooksMost{25};     // uplinks are followed within 100 ms
 constexpr Milliseconds kDriftLooksMost{1000};  // what is ours is back within 2 s
 
