@@ -102,11 +102,6 @@ private:
     bool reconcile_one();
     std::set<Prefix> routed_prefixes() const;
     void retry_later();
-    bool refresh_facts();
-    bool is_somebody_in(const GuestNetwork& network) const;
-    std::vector<GuestNetwork> guest_networks_in_use() const;
-    void look_at_guests();
-    void look_for_peers_anew();
     void refresh_record();
     void publish(Record record);
     std::map<std::string, Endpoint> observed_by_us() const;
@@ -128,6 +123,13 @@ private:
     bool derive_other_address();
     void observe_device(WgDevice device);
     void observe_peers(const WgDevice& device);
+
+    // agent_facts.cpp
+    bool refresh_facts();
+    bool is_somebody_in(const GuestNetwork& network) const;
+    std::vector<GuestNetwork> guest_networks_in_use() const;
+    void look_at_guests();
+    void look_for_peers_anew();
 
     // agent_peers.cpp
     void open_probes();

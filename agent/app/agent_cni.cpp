@@ -49,7 +49,7 @@ void Agent::look_at_routes() {
     auto wanted = routed_prefixes();
     const bool pods6 =
         std::ranges::any_of(wanted, [](const Prefix& prefix) { return prefix.family() == Family::v6; });
-    const Prefix default6 = Prefix::make(IpAddress(), 0).value();
+    const Prefix default6;
     const bool default6_added = pods6 && wanted.insert(default6).second;
     const auto tunnels = route_health_.tunnels();
     const auto programmed = route_health_.programmed();
@@ -75,7 +75,8 @@ void Agent::look_at_routes() {
     }
     note_faults(verdicts.faults);
     const bool overrides = config_.steering.routes == RouteForm::automatic;
-    auto holed = holed_prefixes(wanted, verdicts, facts ? facts->routes : std::vector<Route>{});
+    static const std::vector<Route> kNone;
+    auto holed = holed_prefixes(wanted, verdicts, facts ? facts->routes : kNone);
     std::map<Prefix, std::string> faults = overrides ? verdicts.faults : std::map<Prefix, std::string>{};
     routes_judged_ = faults != overridden_ || holed != holed_ || unspared != unspared_;
     overridden_ = std::move(faults);

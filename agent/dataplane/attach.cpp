@@ -196,6 +196,11 @@ std::uint32_t Attacher::attached_program(int ifindex, Attachment::Hook hook, boo
     return info && info->ifindex == ifindex && info->hook == hook ? info->program_id : 0;
 }
 
+bool WinningBack::is_due(int ifindex) const {
+    const auto last = last_.find(ifindex);
+    return last == last_.end() || system_clock().now() - last->second >= every_;
+}
+
 bool Attacher::is_misplaced(int ifindex, Attachment::Hook hook, bool first) const {
     const auto ours = tcx_ ? attached_program(ifindex, hook, first) : 0;
     if (ours == 0) return false;

@@ -3,9 +3,11 @@
 // priority of our own. Everyone else's stay as they are; a clsact qdisc is never deleted.
 #pragma once
 
+#include <map>
 #include <string>
 #include <vector>
 
+#include "agent/base/clock.h"
 #include "agent/base/result.h"
 #include "agent/base/unique_fd.h"
 #include "agent/model/steering.h"
@@ -42,6 +44,19 @@ bool is_our_program(const std::string& name);
 Result<std::vector<std::uint32_t>> tcx_program_ids(int ifindex, Attachment::Hook hook);
 // Detaches it at once, and removes its pin; a link whose last reference goes is detached a little later.
 Result<> drop_link(const std::string& path);
+
+// A place among others' programs that is won back at most so often a device: who insists too shall not make
+// us fight.
+class WinningBack {
+public:
+    explicit WinningBack(Seconds every) : every_(every) {}
+    bool is_due(int ifindex) const;
+    void begins(int ifindex) { last_[ifindex] = system_clock().now(); }
+
+private:
+    Seconds every_;
+    std::map<int, SteadyTime> last_;  // by ifindex
+};
 
 class Attacher {
 public:

@@ -27,7 +27,8 @@ Result<> detach_all(GuardAttacher& attacher);
 
 class BpfDataplane final : public Dataplane {
 public:
-    explicit BpfDataplane(DataplaneOptions options) : options_(std::move(options)) {}
+    explicit BpfDataplane(DataplaneOptions options)
+        : options_(std::move(options)), winning_back_(options_.win_back_every) {}
 
     Result<> load() override;
     bool adopted() const override { return adopted_; }
@@ -85,8 +86,8 @@ private:
 
     DataplaneOptions options_;
     std::optional<SteerObject> object_;
-    std::optional<SteerObject> second_;   // of the same maps; loaded when a place has to be won back
-    std::map<int, SteadyTime> won_back_;  // when last, by ifindex
+    std::optional<SteerObject> second_;  // of the same maps; loaded when a place has to be won back
+    WinningBack winning_back_;
     std::optional<DirectObject> direct_;
     std::optional<HubObject> hub_;
     bool hub_asked_ = false;

@@ -106,10 +106,8 @@ bool BpfDataplane::to_win_back(const Attachment& at) const {
     if (at.hook != Attachment::Hook::tc_egress || at.kind != Attachment::Kind::tcx ||
         (at.program != kUplinkProgram && at.program != kUplinkProgramL3))
         return false;
-    const auto last = won_back_.find(at.ifindex);
-    if (last != won_back_.end() && system_clock().now() - last->second < options_.win_back_every)
-        return false;
-    return attacher_->is_misplaced(at.ifindex, at.hook, options_.order_first);
+    return winning_back_.is_due(at.ifindex) &&
+           attacher_->is_misplaced(at.ifindex, at.hook, options_.order_first);
 }
 
 // The one of the two instances of that program that doesn't stand at the device.
@@ -127,7 +125,7 @@ Result<const Program*> BpfDataplane::another_instance(int ifindex, const Program
 }
 
 Result<Attachment> BpfDataplane::win_back(int ifindex, const Program& program) {
-    won_back_[ifindex] = system_clock().now();
+    winning_back_.begins(ifindex);
     const auto instance = another_instance(ifindex, program);
     if (!instance) return fail_with(instance, "win back our place at " + interface_name(ifindex));
     spdlog::info("somebody's program came {} ours at {}: ours takes its place again (steering.order)",

@@ -31,8 +31,7 @@ Result<> BpfDataplane::set_guard(const GuardSettings& settings) {
         if (!object) return Failure(object.error());
         guard_object_ = std::move(*object);
     }
-    if (auto set = guard_object_->set(settings); !set) return set;
-    return {};
+    return guard_object_->set(settings);
 }
 
 Result<GuardPlace> BpfDataplane::attach_guard(int ifindex, bool physical) {

@@ -73,7 +73,7 @@ std::optional<int> ifindex_of_pin(const std::string& name) {
 GuardAttacher::GuardAttacher(std::string pin_path, bool force_clsact, Seconds win_back_every)
     : links_(pin_path + "/" + kLinksDirectory),
       tc_(pin_path, force_clsact, kGuardSlot),
-      win_back_every_(win_back_every) {}
+      winning_back_(win_back_every) {}
 
 std::string GuardAttacher::xdp_pin(int ifindex) const {
     return links_ + "/" + kXdpPin + std::to_string(ifindex);
@@ -115,7 +115,7 @@ Result<Attachment> GuardAttacher::attach_tc(int ifindex, const GuardObject& obje
         return fail(ErrorKind::unsupported,
                     "a device of type " + std::to_string(*type) + " can't be guarded");
     if (to_win_back({ifindex, "", Attachment::Hook::tc_ingress, Attachment::Kind::tcx, ""})) {
-        won_back_[ifindex] = system_clock().now();
+        winning_back_.begins(ifindex);
         spdlog::info("somebody's program came before the guard at {}: it takes its place again",
                      interface_name(ifindex));
         // A moment without it lets some packets more through, and loses none.
@@ -128,10 +128,8 @@ Result<Attachment> GuardAttacher::attach_tc(int ifindex, const GuardObject& obje
 }
 
 bool GuardAttacher::to_win_back(const Attachment& at) const {
-    if (at.kind != Attachment::Kind::tcx) return false;
-    const auto last = won_back_.find(at.ifindex);
-    if (last != won_back_.end() && system_clock().now() - last->second < win_back_every_) return false;
-    return tc_.is_misplaced(at.ifindex, at.hook, true);
+    return at.kind == Attachment::Kind::tcx && winning_back_.is_due(at.ifindex) &&
+           tc_.is_misplaced(at.ifindex, at.hook, true);
 }
 
 // As of the TC programs: see Attacher.

@@ -7,7 +7,6 @@
 #include <string>
 #include <vector>
 
-#include "agent/base/clock.h"
 #include "agent/dataplane/attach.h"
 #include "agent/dataplane/guard_object.h"
 #include "agent/model/guard.h"
@@ -39,8 +38,7 @@ private:
     Attacher tc_;
     std::map<int, std::string> notes_;  // why not by XDP
     std::map<int, __u32> kept_out_by_;  // XDP program of somebody else
-    Seconds win_back_every_;
-    std::map<int, SteadyTime> won_back_;
+    WinningBack winning_back_;
 };
 
 }  // namespace wglan

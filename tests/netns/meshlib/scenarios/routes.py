@@ -42,6 +42,11 @@ def _shown(node: Node, prefix: str) -> dict[str, Any]:
     return {}
 
 
+def _expect_shown(node: Node, prefix: str, form: str, in_force: str) -> None:
+    shown = _shown(node, prefix)
+    check((shown["form"], shown["inForce"]) == (form, in_force), f"wglanctl routes says {shown} of {prefix}")
+
+
 def _route(node: Node, *words: str) -> None:
     family = "-6" if any(":" in word for word in words) else "-4"
     node.run("ip", family, "route", *words)
@@ -86,11 +91,7 @@ def dead_cni_routes_are_overridden(mesh: Mesh) -> None:
         _route(one, "replace", prefix, "via", node2, "metric", "10", "proto", "bird")
         mesh.expect_ping(one, pod)
         check(not _overridden(one, prefix), f"{prefix}: a sound route is overridden")
-        shown = _shown(one, prefix)
-        check(
-            (shown["form"], shown["inForce"]) == ("backup", f"via {node2} dev eth0"),
-            f"wglanctl routes says {shown}",
-        )
+        _expect_shown(one, prefix, "backup", f"via {node2} dev eth0")
         with mesh.capture() as capture:
             mesh.expect_ping(one, pod)
         check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")
@@ -198,11 +199,7 @@ def excluded_parts_leave_a_cnis_route_alone(mesh: Mesh) -> None:
     # Ours for the whole would take what is excluded, once the CNI's is gone.
     eventually(lambda: not parts(), f"beside a CNI's route ours are {parts()}", timeout=_SOON)
     check("dev eth0" in way(pod) and "dev eth0" in way(inside), f"{way(pod)} {way(inside)}")
-    shown = _shown(one, prefix)
-    check(
-        (shown["form"], shown["inForce"]) == ("", f"via {two.addresses.ipv4} dev eth0"),
-        f"beside a CNI's route wglanctl routes says {shown}",
-    )
+    _expect_shown(one, prefix, "", f"via {two.addresses.ipv4} dev eth0")
     with mesh.capture() as capture:
         mesh.expect_ping(one, pod)
     check(not capture.summary().foreign, f"in clear: {dict(capture.summary().foreign)}")

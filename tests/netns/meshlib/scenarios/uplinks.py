@@ -135,7 +135,7 @@ def bridged_uplinks_are_found(mesh: Mesh) -> None:
     shown = json.loads(one.run("ip", "-j", "address", "show", "eth0").stdout)[0]["addr_info"]
     held = [f"{at['local']}/{at['prefixlen']}" for at in shown if at["scope"] == "global"]
     check(not any("default" in one.run("ip", f, "route").stdout for f in ("-4", "-6")), "a default route is there")
-    move = ["link add br9 type bridge", "link set br9 up", "link set eth0 master br9"]
+    move = ["link add br9 type bridge mcast_snooping 0", "link set br9 up", "link set eth0 master br9"]
     move += [f"address del {address} dev eth0" for address in held]
     move += [f"address add {address} dev br9 nodad" if ":" in address else f"address add {address} dev br9"
              for address in held]
