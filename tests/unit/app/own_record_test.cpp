@@ -112,5 +112,36 @@ TEST(SeenBehindNat, OwnAddressesAreNoNat) {
     EXPECT_TRUE(seen_behind_nat({}, own).empty());
 }
 
+TEST(EndpointFilters, TheLastMatchDecides) {
+    const auto filter = [](const char* text, bool exclude) { return EndpointFilter{net(text), exclude}; };
+    const std::vector<EndpointFilter> filters{filter("0.0.0.0/0", false), filter("10.0.0.0/8", true),
+                                              filter("10.1.0.0/16", false)};
+    EXPECT_TRUE(endpoint_allowed(filters, ip("192.0.2.1")));
+    EXPECT_FALSE(endpoint_allowed(filters, ip("10.2.0.1")));
+    EXPECT_TRUE(endpoint_allowed(filters, ip("10.1.0.1")));
+    EXPECT_FALSE(endpoint_allowed(filters, ip("2001:db8::1")));
+    EXPECT_TRUE(endpoint_allowed({filter("10.0.0.0/8", true)}, ip("2001:db8::1")));
+}
+
+TEST(OwnRecord, AnnouncesAddressesWithThePortInUse) {
+    Config config;
+    config.node.name = "node1";
+    config.node.pod_prefixes = {{net("10.244.1.0/24")}};
+    config.advertise.endpoints = {where("gate.example:4500")};
+    config.advertise.prefixes = {net("10.9.0.0/24"), net("10.8.0.0/24")};
+    config.advertise.exclude_prefixes = {net("10.8.0.0/16"), net("2001:db8::/32")};
+    config.advertise.endpoint_filters = {{net("0.0.0.0/0"), false}};
+    HostFacts facts;
+    facts.node_addresses = {ip("192.0.2.1"), ip("2001:db8::1")};
+    const Record record = build_own_record(config, facts, key(1), identity(1), ip("200:1001::1"), 4000);
+    EXPECT_EQ(record.endpoints, (std::vector<HostPort>{where("gate.example:4500"), where("192.0.2.1:4000")}));
+    EXPECT_EQ(record.node_addresses, std::vector<IpAddress>{ip("192.0.2.1")});
+    EXPECT_EQ(record.prefixes, std::vector<Prefix>{net("10.9.0.0/24")});
+    EXPECT_EQ(record.pod_prefixes, std::vector<Prefix>{net("10.244.1.0/24")});
+    config.pod_networking = false;
+    EXPECT_TRUE(
+        build_own_record(config, facts, key(1), identity(1), ip("200:1001::1"), 4000).pod_prefixes.empty());
+}
+
 }  // namespace
 }  // namespace wglan
