@@ -430,10 +430,22 @@ void Agent::note_capacity(const Desired& wanted) {
 // After a plan: the programs' settings, which the guard shares, are in force by then.
 void Agent::keep_guard(bool look, bool repairing) {
     if (!look && guard_.settled()) return;
+    const std::vector<GuardPlace> places = guard_.places();
     const auto outcome = guard_.keep(*dataplane_, guard_wanted(config_, facts_));
     if (repairing) drift_repairs_ += outcome.changes;
     if (outcome.changes == 0) return;
-    if (auto attachments = dataplane_->attachments()) observed_.attachments = std::move(*attachments);
+    auto attachments = dataplane_->attachments();
+    if (!attachments) return;
+    // Somebody may have taken a place of the others meanwhile: what is gone is looked at, not taken for
+    // granted.
+    const bool lost = std::ranges::any_of(observed_.attachments, [&](const Attachment& before) {
+        return std::ranges::find(places, before, &GuardPlace::attachment) == places.end() &&
+               !std::ranges::binary_search(*attachments, before);
+    });
+    observed_.attachments = std::move(*attachments);
+    if (!lost) return;
+    checking_drift_ = true;
+    mark_dirty();
 }
 
 void Agent::note_errors(const std::vector<std::string>& errors) {

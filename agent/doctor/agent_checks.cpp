@@ -22,7 +22,8 @@ void missing_program(Findings& findings, const std::string& where, const AgentVi
                                          : "start the agent"});
 }
 
-// Where ours aren't first what stands in front decides what they see.
+// Where ours aren't first what stands in front decides what they see. What guards an uplink's ingress is
+// first whatever the configured order.
 void check_order(const HookFacts& at, const AgentView* agent, Findings& findings) {
     const auto first = std::find_if(at.programs.begin(), at.programs.end(),
                                     [](const HookFacts::Place& place) { return place.ours; });
@@ -30,10 +31,13 @@ void check_order(const HookFacts& at, const AgentView* agent, Findings& findings
     std::vector<std::string> before;
     for (auto place = at.programs.begin(); place != first; ++place)
         before.push_back(place->program.empty() ? "a program without a name" : place->program);
-    const std::string text = fmt::format(
-        "at {} {}, {} run{} before {}: what it redirects or drops is not steered", at.interface,
-        to_string(at.hook), fmt::join(before, ", "), before.size() == 1 ? "s" : "", first->program);
-    if (agent != nullptr && !agent->order_first) {
+    const bool guards = at.hook == Hook::tc_ingress;
+    const std::string text =
+        fmt::format("at {} {}, {} run{} before {}: what it {}", at.interface, to_string(at.hook),
+                    fmt::join(before, ", "), before.size() == 1 ? "s" : "", first->program,
+                    guards ? "redirects or accepts isn't guarded" : "redirects or drops is not steered");
+    const bool meant = !guards && agent != nullptr && !agent->order_first;
+    if (meant) {
         findings.push_back({"hooks", Status::pass, text + " (steering.order is last)", ""});
         return;
     }
@@ -41,10 +45,10 @@ void check_order(const HookFacts& at, const AgentView* agent, Findings& findings
     findings.push_back(
         {"hooks", Status::warn, text,
          tcx ? fmt::format(
-                   "the agent takes its place back, but only every 5 minutes: let {} attach after it, or set "
-                   "steering.order: last if it is meant so",
-                   before.front())
-             : "this kernel has no TCX: filters run by priority, and 1 to 30571 come before ours"});
+                   "the agent takes its place back, but only every 5 minutes: let {} attach after it{}",
+                   before.front(), guards ? "" : ", or set steering.order: last if it is meant so")
+             : fmt::format("this kernel has no TCX: filters run by priority, and 1 to {} come before ours",
+                           at.filter_priority - 1)});
 }
 
 std::string hooks_text(const HostView& host) {
@@ -97,7 +101,7 @@ Findings check_hooks(const HostView& host, const AgentView* agent) {
         findings.push_back(
             {"hooks", Status::fail, "no program of ours is attached: nothing is steered", "start the agent"});
     for (const HookFacts& at : host.hooks)
-        if (at.hook == Hook::tc_egress && at.interface != host.interface) check_order(at, agent, findings);
+        if (at.interface != host.interface) check_order(at, agent, findings);
     if (agent != nullptr && agent->guard && agent->guarded.empty() && !agent->uplinks.empty())
         findings.push_back({"hooks", Status::warn, "the guard of the WireGuard port stands at no device",
                             "wglanctl status tells why"});

@@ -56,6 +56,7 @@ struct HookFacts {
     Attachment::Hook hook = Attachment::Hook::tc_egress;
     Attachment::Kind kind = Attachment::Kind::tcx;
     std::vector<Place> programs;
+    std::uint32_t filter_priority = 1;  // of ours; clsact alone
 };
 
 struct ClockFacts {

@@ -166,7 +166,8 @@ void look_at_hooks(const Devices& devices, HostView& view) {
     const auto add = [&](const Link& link, Attachment::Hook hook) {
         const auto names = programs_in_order(link.ifindex, hook);
         if (!names) return;
-        HookFacts at{link.name, hook, kind, {}};
+        const bool guards = hook == Attachment::Hook::tc_ingress && link.name != view.interface;
+        HookFacts at{link.name, hook, kind, {}, (guards ? kGuardSlot : kSteerSlot).filter_priority};
         for (const std::string& name : *names) at.programs.push_back({name, is_our_program(name)});
         view.hooks.push_back(std::move(at));
     };
@@ -174,7 +175,7 @@ void look_at_hooks(const Devices& devices, HostView& view) {
         const auto role = devices.role_of(link);
         if (!role || *role == DeviceFacts::Role::pods) continue;
         add(link, Attachment::Hook::tc_egress);
-        if (*role == DeviceFacts::Role::tunnel) add(link, Attachment::Hook::tc_ingress);
+        add(link, Attachment::Hook::tc_ingress);
     }
 }
 

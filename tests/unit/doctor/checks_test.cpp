@@ -14,7 +14,7 @@ using Hook = Attachment::Hook;
 using Status = FindingStatus;
 
 HookFacts hook(const char* interface, Hook at, std::vector<HookFacts::Place> programs) {
-    return {interface, at, Attachment::Kind::tcx, std::move(programs)};
+    return {interface, at, Attachment::Kind::tcx, std::move(programs), 30572};
 }
 
 HostView sound_host() {
@@ -135,6 +135,19 @@ const Case kCases[] = {
          w.host.hooks[0].programs.insert(w.host.hooks[0].programs.begin(), {"cil_to_netdev", false});
      },
      "hooks", Status::warn, "at eth0 tc-egress, cil_to_netdev runs before wglan_egress"},
+    {"a program of others before the guard",
+     [](World& w) {
+         w.agent.order_first = false;  // that is of no concern to the guard
+         w.host.hooks.push_back(
+             hook("eth0", Hook::tc_ingress, {{"cil_from_netdev", false}, {"wglan_guard_tc", true}}));
+     },
+     "hooks", Status::warn, "at eth0 tc-ingress, cil_from_netdev runs before wglan_guard_tc"},
+    {"a filter of others in front",
+     [](World& w) {
+         w.host.hooks[0].kind = Attachment::Kind::clsact;
+         w.host.hooks[0].programs.insert(w.host.hooks[0].programs.begin(), {"cil_to_netdev", false});
+     },
+     "hooks", Status::warn, "cil_to_netdev runs before wglan_egress"},
     {"ours is gone from an uplink", [](World& w) { w.host.hooks[0].programs.clear(); }, "hooks", Status::fail,
      "no steering program at eth0 tc-egress"},
     {"ours is gone from the tunnel", [](World& w) { w.host.hooks.pop_back(); }, "hooks", Status::fail,
@@ -217,6 +230,7 @@ TEST(Checks, AProgramInFrontIsFineWhereThatIsWanted) {
     World world;
     world.agent.order_first = false;
     world.host.hooks[0].programs.insert(world.host.hooks[0].programs.begin(), {"stranger", false});
+    world.host.hooks.push_back(hook("eth0", Hook::tc_ingress, {{"stranger", false}}));
     EXPECT_TRUE(not_passed(world.examine()).empty());
 }
 
