@@ -46,24 +46,34 @@ class Scenario:
     run: "Callable[[Mesh], None]"
     nodes: int
     core: bool
+    jit: bool
     start: bool
     patch: Patch = field(default_factory=list)
 
     @property
     def labels(self) -> list[str]:
-        return ["netns", "netns-core"] if self.core else ["netns"]
+        more = {"netns-core": self.core, "netns-jit": self.jit}
+        return ["netns", *(label for label, has in more.items() if has)]
 
 
 SCENARIOS: dict[str, Scenario] = {}
 
 
 def scenario(
-    *, nodes: int = 2, core: bool = False, start: bool = True, patch: Patch | None = None
+    *,
+    nodes: int = 2,
+    core: bool = False,
+    jit: bool = False,
+    start: bool = True,
+    patch: Patch | None = None,
 ) -> "Callable[[Callable[[Mesh], None]], Callable[[Mesh], None]]":
-    """Registers a function. `start`: the agents run and see each other when it is called."""
+    """Registers a function. `start`: the agents run and see each other when it is called; `jit`: what it shows
+    needs a kernel that compiles BPF programs, since others don't let them ask conntrack."""
 
     def register(function: "Callable[[Mesh], None]") -> "Callable[[Mesh], None]":
-        SCENARIOS[function.__name__] = Scenario(function.__name__, function, nodes, core, start, patch or [])
+        SCENARIOS[function.__name__] = Scenario(
+            function.__name__, function, nodes, core, jit, start, patch or []
+        )
         return function
 
     return register

@@ -230,7 +230,7 @@ def cilium_is_backed_up(mesh: Mesh) -> None:
 _DIRECT_BACKUP: Patch = [*_CNI_DOWN, {"op": "add", "path": "/steering/podDatapath", "value": "direct"}]
 
 
-@scenario(start=False, patch=_DIRECT_BACKUP)
+@scenario(start=False, patch=_DIRECT_BACKUP, jit=True)
 def direct_pods_are_backed_up(mesh: Mesh) -> None:
     """steering.pods: cniDown with podDatapath: direct. What is left to the CNI goes by the stack."""
     _backup_only(mesh, Ptp(mesh), "blackhole route")

@@ -75,7 +75,7 @@ def _no_invalid(mesh: Mesh) -> None:
         check(invalid_dropped(node) == 0, f"{node.name} dropped {invalid_dropped(node)} INVALID packets")
 
 
-@scenario(start=False, patch=DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True, jit=True)
 def direct_pods(mesh: Mesh) -> None:
     """Pod to pod goes past both stacks, in both families, unseen by conntrack, whole and encrypted."""
     one, two = mesh.nodes
@@ -99,7 +99,7 @@ def direct_pods(mesh: Mesh) -> None:
     _no_invalid(mesh)
 
 
-@scenario(start=False, patch=DIRECT)
+@scenario(start=False, patch=DIRECT, jit=True)
 def direct_hops(mesh: Mesh) -> None:
     """TTL falls by one a node, traceroute shows each, and captures in a pod are readable."""
     one, two = mesh.nodes
@@ -135,7 +135,7 @@ def direct_hops(mesh: Mesh) -> None:
     _no_invalid(mesh)
 
 
-@scenario(start=False, patch=DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True, jit=True)
 def direct_errors(mesh: Mesh) -> None:
     """Fragments and packets too big go by the stack; ICMP errors find their way, translated or not."""
     one, two = mesh.nodes
@@ -186,7 +186,7 @@ except ConnectionRefusedError:
     _no_invalid(mesh)
 
 
-@scenario(start=False, patch=DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True, jit=True)
 def direct_services(mesh: Mesh) -> None:
     """Cluster addresses, node ports, hairpin, masquerade, hosts and local pods, where INVALID is dropped."""
     one, two = mesh.nodes
@@ -245,7 +245,7 @@ def direct_services(mesh: Mesh) -> None:
     _no_invalid(mesh)
 
 
-@scenario()
+@scenario(jit=True)
 def direct_on_one_side(mesh: Mesh) -> None:
     """Each node chooses for itself: the other end by the stack works as well."""
     one, two = mesh.nodes
@@ -314,7 +314,7 @@ class _Held:
         self._process.wait()
 
 
-@scenario(core=True)
+@scenario(core=True, jit=True)
 def direct_switched(mesh: Mesh) -> None:
     """Host to direct and back, while connections are open and datagrams flow: nothing breaks or is lost."""
     one, two = mesh.nodes
@@ -350,7 +350,7 @@ def _all_work(held: dict[str, _Held], when: str) -> None:
         check(connection.works(), f"{when}: the connection {name} is dead")
 
 
-@scenario(start=False, patch=DIRECT)
+@scenario(start=False, patch=DIRECT, jit=True)
 def direct_restart(mesh: Mesh) -> None:
     """SIGKILL and a new start lose nothing; devices come and go; --cleanup leaves nothing."""
     one, two = mesh.nodes
@@ -387,7 +387,7 @@ def direct_restart(mesh: Mesh) -> None:
     check(one.run("ls", "/sys/fs/bpf").stdout.strip() in ("", "maps.debug\nprogs.debug"), "pins are left")
 
 
-@scenario(start=False, patch=DIRECT)
+@scenario(start=False, patch=DIRECT, jit=True)
 def direct_address_change(mesh: Mesh) -> None:
     """A node that gets another address keeps its pods' flows, direct and translated ones."""
     one, two = mesh.nodes
@@ -446,7 +446,7 @@ ip route add default via {addresses.pod_gateway4}; ip route add default via {add
     return pod
 
 
-@scenario(start=False, patch=DIRECT)
+@scenario(start=False, patch=DIRECT, jit=True)
 def direct_bridge(mesh: Mesh) -> None:
     """Pods behind a bridge, with the bridge's frames shown to netfilter as kube-proxy wants it."""
     start_agents(mesh)
@@ -556,7 +556,7 @@ def _new_pod(mesh: Mesh, node: Node, name: str, device: str, index: int) -> Pod:
     )
 
 
-@scenario(start=False, patch=DIRECT)
+@scenario(start=False, patch=DIRECT, jit=True)
 def direct_routed(mesh: Mesh) -> None:
     """Pods behind host routes alone, whose neighbour entries the node has to make itself."""
     one, two = mesh.nodes
@@ -569,7 +569,7 @@ def direct_routed(mesh: Mesh) -> None:
     _exchange(mesh, a, b)
 
 
-@scenario(start=False, patch=DIRECT)
+@scenario(start=False, patch=DIRECT, jit=True)
 def direct_netkit(mesh: Mesh) -> None:
     """Pods behind netkit devices, with and without MAC addresses, where the kernel has them."""
     one, two = mesh.nodes
@@ -583,7 +583,7 @@ def direct_netkit(mesh: Mesh) -> None:
         _exchange(mesh, a, b)
 
 
-@scenario(start=False, patch=[*DIRECT, {"op": "add", "path": "/steering/podInterfaces", "value": ["veth1*"]}])
+@scenario(start=False, patch=[*DIRECT, {"op": "add", "path": "/steering/podInterfaces", "value": ["veth1*"]}], jit=True)
 def direct_chosen_devices(mesh: Mesh) -> None:
     """podInterfaces as a list: the rest goes by the stack."""
     one, two = mesh.nodes

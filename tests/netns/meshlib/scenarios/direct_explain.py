@@ -50,7 +50,7 @@ def _hits(node: Node, peer: Node) -> int:
     return sum(route["hits"] for route in routes if route["prefix"] in prefixes)
 
 
-@scenario(start=False, patch=DIRECT, core=True)
+@scenario(start=False, patch=DIRECT, core=True, jit=True)
 def direct_explained(mesh: Mesh) -> None:
     """Past the host's stack, or left to it and why; as the loaded program says, and without a trace."""
     one, two = mesh.nodes

@@ -160,7 +160,7 @@ def doctor_names_each_fault(mesh: Mesh) -> None:
     eventually(lambda: bool(of(ask(one), "sources", "fail")), "the service is down", timeout=60, step=2)
 
 
-@scenario()
+@scenario(jit=True)
 def doctor_warns_of_policy_that_direct_mode_goes_past(mesh: Mesh) -> None:
     """Chains that drop forwarded packets don't see pods' direct traffic."""
     one, _ = mesh.nodes

@@ -126,7 +126,7 @@ def handshake_floods_are_limited(mesh: Mesh) -> None:
     mesh.expect_ping(three, one.addresses.ipv4)
 
 
-@scenario(core=True, patch=_LIMITED)
+@scenario(core=True, patch=_LIMITED, jit=True)
 def junk_at_the_port_is_dropped(mesh: Mesh) -> None:
     """What is no WireGuard message goes no further, with or without an agent; a mutated one hurts nobody."""
     one, two = mesh.nodes
@@ -155,7 +155,7 @@ def junk_at_the_port_is_dropped(mesh: Mesh) -> None:
     _await_guard(one)
 
 
-@scenario(core=True)
+@scenario(core=True, jit=True)
 def guard_is_put_back_and_switched_off(mesh: Mesh) -> None:
     """Removed by hand it is back within 2 s; it goes and comes with the settings, and goes with --cleanup."""
     one, two = mesh.nodes
@@ -194,7 +194,7 @@ def guard_is_put_back_and_switched_off(mesh: Mesh) -> None:
     check(not arrivals.guarded(), "--cleanup left the guard")
 
 
-@scenario(core=True)
+@scenario(core=True, jit=True)
 def foreign_xdp_programs_stay(mesh: Mesh) -> None:
     """Another XDP program at the uplink stays and runs; the guard works at TC behind it."""
     one, two = mesh.nodes

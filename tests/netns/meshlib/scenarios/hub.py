@@ -49,7 +49,7 @@ def _star(mesh: Mesh) -> None:
         node.wait_ready(peers)
 
 
-@scenario(nodes=3, core=True, start=False)
+@scenario(nodes=3, core=True, start=False, jit=True)
 def hub_sends_on(mesh: Mesh) -> None:
     """Both families, TCP whole, one hop less in each packet, nothing in clear, seen by no conntrack."""
     _star(mesh)
@@ -83,7 +83,7 @@ def hub_sends_on(mesh: Mesh) -> None:
         check(mesh.metric(hub, "wglan_forwarded_packets_total") > 100, "the metric doesn't count")
 
 
-@scenario(nodes=3, start=False)
+@scenario(nodes=3, start=False, jit=True)
 def hub_translates(mesh: Mesh) -> None:
     """A flow that the hub's netfilter translates keeps going through its stack, both ways."""
     _star(mesh)
