@@ -6,6 +6,7 @@
 #include <spdlog/spdlog.h>
 
 #include "agent/app/agent.h"
+#include "agent/app/prefix_parts.h"
 #include "agent/dataplane/attach.h"
 #include "agent/dataplane/device.h"
 #include "agent/dataplane/hook_order.h"

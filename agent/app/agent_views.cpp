@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "agent/app/agent.h"
+#include "agent/app/prefix_parts.h"
 #include "agent/app/version.h"
 
 namespace wglan {

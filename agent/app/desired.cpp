@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "agent/app/prefix_parts.h"
 #include "agent/model/overlay_address.h"
 
 namespace wglan {
@@ -17,17 +18,6 @@ constexpr std::uint32_t kOverlayRouteMetric = 256;
 constexpr std::uint16_t kSearchKeepalive = 25;
 // Some room is left: a change adds before it removes.
 constexpr std::size_t kMostEndpoints = kMaxSteerEndpoints - kMaxSteerEndpoints / 16;
-
-// Of a prefix that isn't a host.
-std::pair<Prefix, Prefix> halves(const Prefix& prefix) {
-    const auto length = static_cast<unsigned>(prefix.length() + 1);
-    auto bytes = prefix.address().mapped();
-    const unsigned bit = prefix.length() + (prefix.family() == Family::v4 ? 96U : 0U);
-    bytes[bit / 8] = static_cast<std::uint8_t>(bytes[bit / 8] | (0x80U >> (bit % 8)));
-    const auto other = prefix.family() == Family::v4 ? IpAddress::from_bytes(std::span(bytes).subspan(12))
-                                                     : IpAddress::from_bytes(bytes);
-    return {Prefix::make(prefix.address(), length).value(), Prefix::make(other.value(), length).value()};
-}
 
 class Builder {
 public:
@@ -353,23 +343,6 @@ std::vector<Prefix> route_holes(const Config& config, const std::vector<ApiServe
     for (const ApiServer& server : api_servers)
         if (!server.by_tunnel) holes.insert(Prefix::host(server.endpoint.address));
     return {holes.begin(), holes.end()};
-}
-
-bool has_hole(const Prefix& prefix, const std::vector<Prefix>& holes) {
-    return std::any_of(holes.begin(), holes.end(), [&](const Prefix& hole) { return prefix.contains(hole); });
-}
-
-std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes) {
-    bool touched = false;
-    for (const Prefix& hole : holes) {
-        if (hole.contains(prefix)) return {};
-        touched = touched || prefix.contains(hole);
-    }
-    if (!touched) return {prefix};
-    const auto [low, high] = halves(prefix);
-    std::vector<Prefix> parts = without(low, holes);
-    for (const Prefix& part : without(high, holes)) parts.push_back(part);
-    return parts;
 }
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts) {

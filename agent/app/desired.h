@@ -73,10 +73,6 @@ std::vector<Prefix> route_holes(const Config& config, const std::vector<ApiServe
 inline bool is_routed(const OwnedPrefix& owned) {
     return owned.cls == PrefixClass::pod || owned.cls == PrefixClass::extra;
 }
-// Whether one of `holes` lies in the prefix, or is it.
-bool has_hole(const Prefix& prefix, const std::vector<Prefix>& holes);
-// The longest prefixes that make up `prefix` without `holes`.
-std::vector<Prefix> without(const Prefix& prefix, const std::vector<Prefix>& holes);
 
 std::uint32_t interface_mtu(const Config& config, const HostFacts& facts);
 // Tables that are nearly full, or were too small for `wanted`: "" where there is nothing to say.

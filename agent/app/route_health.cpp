@@ -6,6 +6,9 @@
 #include <algorithm>
 #include <array>
 #include <string_view>
+#include <utility>
+
+#include "agent/app/prefix_parts.h"
 
 namespace wglan {
 namespace {
@@ -183,11 +186,29 @@ void RouteHealth::remember(const Used& used, const RouteFacts& facts) {
         if (facts.forwarding.contains(entry)) forwarded_.insert(entry);
 }
 
+void RouteHealth::learn_from_predecessor(const Used& used, const RouteFacts& facts) {
+    std::set<Prefix> ours;
+    for (const Route& route : facts.routes)
+        if (route.protocol == kRouteProtocol && route.type == RouteType::unicast) ours.insert(route.prefix);
+    for (const auto& [prefix, hops] : used) {
+        if (hops.front()->prefix != prefix || prefix.is_host()) continue;
+        const auto [low, high] = halves(prefix);
+        if (!ours.contains(low) || !ours.contains(high)) continue;
+        for (const Route* route : hops) {
+            if (route->type != RouteType::unicast || !route->gateway) continue;
+            const NextHop hop{route->ifindex, *route->gateway};
+            const auto entry = neighbours_.find(hop);
+            if (entry == neighbours_.end() || !entry->second->valid) failed_.insert(hop);
+        }
+    }
+}
+
 RouteVerdicts RouteHealth::judge(const std::set<Prefix>& wanted, const RouteFacts& facts) {
     const Used used = routes_of(wanted, facts.routes);
     links_.clear();
     for (const Link& link : facts.links) links_.emplace(link.ifindex, &link);
     remember(used, facts);
+    if (!std::exchange(looked_, true)) learn_from_predecessor(used, facts);
     RouteVerdicts verdicts;
     for (const auto& [prefix, hops] : used) {
         const bool wider = hops.front()->prefix != prefix;

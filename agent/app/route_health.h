@@ -56,7 +56,8 @@ public:
     // next hop not answering; the entries that a program kept for its next hop in the neighbour or forwarding
     // table taken away; a device that only programs lead on from, without the programs that it had. One of
     // several next hops that works is enough. What was never there is no sign. A next hop that failed stays
-    // so until the kernel has found it again: a missing entry says nothing.
+    // so until the kernel has found it again: a missing entry says nothing. At the first look the halves by
+    // which a predecessor overrode a route say that its next hops had failed.
     RouteVerdicts judge(const std::set<Prefix>& wanted, const RouteFacts& facts);
 
     // Next hops of the routes looked at: news of them matter.
@@ -71,6 +72,8 @@ public:
 
 private:
     void remember(const std::map<Prefix, std::vector<const Route*>>& used, const RouteFacts& facts);
+    void learn_from_predecessor(const std::map<Prefix, std::vector<const Route*>>& used,
+                                const RouteFacts& facts);
     std::string fault_of(const Route& route, const RouteFacts& facts) const;
     std::string fault_of_device(const Link& link, const RouteFacts& facts) const;
     std::string fault_of_hop(const NextHop& hop, const Link& link, const RouteFacts& facts) const;
@@ -82,6 +85,7 @@ private:
     std::set<ForwardingEntry> forwarded_;  // were there, for next hops that are watched
     std::set<int> devices_, tunnels_, programmed_;
     std::set<int> had_programs_;
+    bool looked_ = false;
 };
 
 }  // namespace wglan

@@ -104,6 +104,29 @@ TEST_F(RouteHealthTest, AFailedNextHopStaysFailedUntilItIsFoundAgain) {
     EXPECT_TRUE(health.failed().empty());
 }
 
+TEST_F(RouteHealthTest, WhatAPredecessorOverrodeHasFailedUntilItIsFoundAgain) {
+    for (const char* half : {"10.244.2.0/25", "10.244.2.128/25"}) {
+        Route ours = via(half, "200:1001::2", 9);
+        ours.gateway.reset();
+        ours.protocol = kRouteProtocol;
+        routes.push_back(ours);
+    }
+    const auto both = routes;
+    EXPECT_NE(fault(), "") << "the kernel has forgotten the next hop meanwhile";
+    EXPECT_EQ(health.failed().size(), 1U) << "so it is asked for";
+    neighbours = {hop(2, "192.0.2.2", false, true)};
+    EXPECT_EQ(fault(), "");
+    neighbours.clear();
+    EXPECT_EQ(fault(), "") << "at later looks the halves are its own";
+    routes.pop_back();
+    health = {};
+    EXPECT_EQ(fault(), "") << "one half alone is somebody's prefix";
+    routes = both;
+    health = {};
+    neighbours = {hop(2, "192.0.2.2", false, true)};
+    EXPECT_EQ(fault(), "") << "it answers";
+}
+
 TEST_F(RouteHealthTest, TheBestMetricDecides) {
     routes = {via("10.244.2.0/24", "192.0.2.2", 2, 100), via("10.244.2.0/24", "192.0.2.3", 3, 50)};
     neighbours = {hop(2, "192.0.2.2", true, false)};
