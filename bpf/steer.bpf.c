@@ -37,7 +37,11 @@ static __always_inline int wglan_steer(struct __sk_buff* skb, const struct wglan
     /* (policy) */
     wglan_clamp_mss(skb, packet, mtu, peer);
     if (fit == WGLAN_TOO_BIG) {
-        if (!packet->may_fragment) return wglan_answer_too_big(skb, packet, peer, mtu, BPF_F_INGRESS);
+        if (!packet->may_fragment) {
+            int verdict = wglan_answer_too_big(skb, packet, peer, mtu, BPF_F_INGRESS);
+
+            if (verdict != WGLAN_SEND_WHOLE) return verdict;
+        }
         WGLAN_COUNT(oversized);
     }
     wglan_no_hit(slot);

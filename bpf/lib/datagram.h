@@ -18,6 +18,7 @@
 #include <bpf/bpf_helpers.h>
 
 #define WGLAN_DATAGRAM_EXTENSIONS 6 /* as in packet.h: more than any sender uses */
+#define WGLAN_DATAGRAM_UNSEEN 255   /* in place of a protocol; IANA: reserved */
 
 struct wglan_datagram {
     __u8 source[16]; /* IPv4-mapped */
@@ -34,7 +35,8 @@ struct wglan_datagram {
 enum wglan_find {
     WGLAN_FOUND,
     WGLAN_NOT_OURS,
-    WGLAN_CUT, /* data ends too early; there may be more of it elsewhere */
+    WGLAN_CUT,  /* data ends too early; there may be more of it elsewhere */
+    WGLAN_DEEP, /* behind more extension headers than are looked through; both addresses are known */
 };
 
 /* `data` and `end` bound what may be read; `offset` is where the UDP header is. */
@@ -85,13 +87,14 @@ static __always_inline enum wglan_find wglan_find_ipv6(const void* data, const v
     __builtin_memcpy(datagram->source, &ip->saddr, 16);
     __builtin_memcpy(datagram->destination, &ip->daddr, 16);
     next = ip->nexthdr;
-    for (i = 0; i < WGLAN_DATAGRAM_EXTENSIONS; i++) {
+    for (i = 0; i <= WGLAN_DATAGRAM_EXTENSIONS; i++) {
         const __u8* head = data + offset;
 
         if (next == IPPROTO_UDP) return wglan_read_udp(data, end, offset, port, datagram);
         if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
             next != IPPROTO_FRAGMENT && next != IPPROTO_AH)
             return WGLAN_NOT_OURS;
+        if (i == WGLAN_DATAGRAM_EXTENSIONS) break;
         if ((const void*)(head + 4) > end) return WGLAN_CUT;
         if (next == IPPROTO_FRAGMENT) {
             if (head[2] || (head[3] & 0xf8)) return WGLAN_NOT_OURS;
@@ -103,7 +106,7 @@ static __always_inline enum wglan_find wglan_find_ipv6(const void* data, const v
         }
         next = head[0];
     }
-    return WGLAN_NOT_OURS;
+    return WGLAN_DEEP;
 }
 
 /*

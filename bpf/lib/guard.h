@@ -106,7 +106,7 @@ static __always_inline void wglan_report_guard(const struct wglan_datagram* data
     if (!event) return;
     event->ifindex = ifindex;
     event->reason = (__u8)reason;
-    event->protocol = IPPROTO_UDP;
+    event->protocol = datagram->destination_port ? IPPROTO_UDP : WGLAN_DATAGRAM_UNSEEN;
     event->source_port = datagram->source_port;
     event->destination_port = datagram->destination_port;
     event->length = datagram->length + sizeof(struct udphdr) +
@@ -116,7 +116,10 @@ static __always_inline void wglan_report_guard(const struct wglan_datagram* data
     bpf_ringbuf_submit(event, 0);
 }
 
-/* 1: drop it; counted and reported. A function of its own for the verifier's sake, see packet.h. */
+/*
+ * 1: drop it; counted and reported. Without a destination port: it wasn't found, and may well be ours. A
+ * function of its own for the verifier's sake, see packet.h.
+ */
 __noinline int wglan_refuses(const struct wglan_datagram* datagram, __u32 ifindex) {
     const struct wglan_config* config = wglan_settings();
     const struct wglan_guard_settings* settings;
@@ -128,9 +131,11 @@ __noinline int wglan_refuses(const struct wglan_datagram* datagram, __u32 ifinde
     settings = bpf_map_lookup_elem(&wglan_guard, &zero);
     __builtin_memcpy(own.address, datagram->destination, sizeof(own.address));
     if (!settings || !bpf_map_lookup_elem(&wglan_gaddress, &own)) return 0;
-    reason = wglan_form_of(datagram);
+    reason = datagram->destination_port ? wglan_form_of(datagram) : WGLAN_DROP_SPARE;
     if (reason == WGLAN_DROP_SPARE) {
-        if (datagram->start != WGLAN_INITIATION || !settings->handshakes_per_s) return 0;
+        bool counts = !datagram->destination_port || datagram->start == WGLAN_INITIATION;
+
+        if (!counts || !settings->handshakes_per_s) return 0;
         wglan_source_of(datagram, &source);
         if (wglan_take_token(&source, settings)) return 0;
         reason = WGLAN_DROP_GUARD_RATE;
@@ -156,9 +161,13 @@ enum wglan_segments {
  * along.
  */
 __noinline int wglan_judge_segments(struct __sk_buff* skb, struct wglan_datagram* datagram) {
-    __u32 all, size = skb->gso_size, i;
+    const struct wglan_guard_settings* settings;
+    __u32 all, size = skb->gso_size, zero = 0, i;
+    bool odd_pass;
 
-    if (!datagram || !size) return WGLAN_SEGMENTS_PASS;
+    settings = bpf_map_lookup_elem(&wglan_guard, &zero);
+    if (!datagram || !size || !settings) return WGLAN_SEGMENTS_PASS;
+    odd_pass = !settings->drop_odd;
     all = datagram->length;
     for (i = 0; i < WGLAN_SEGMENTS_MOST; i++) {
         __u32 at = i * size, left;
@@ -174,7 +183,10 @@ __noinline int wglan_judge_segments(struct __sk_buff* skb, struct wglan_datagram
             datagram->start = start[0] | start[1] << 8 | start[2] << 16 | (__u32)start[3] << 24;
         }
         if (wglan_is_data(datagram)) continue;
-        if (wglan_form_of(datagram) != WGLAN_DROP_SPARE) return WGLAN_SEGMENTS_ODD;
+        if (wglan_form_of(datagram) != WGLAN_DROP_SPARE) {
+            if (odd_pass) continue;
+            return WGLAN_SEGMENTS_ODD;
+        }
         if (wglan_refuses(datagram, skb->ifindex)) return WGLAN_SEGMENTS_REFUSED;
     }
     return WGLAN_SEGMENTS_PASS;

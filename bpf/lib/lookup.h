@@ -33,22 +33,30 @@ static __always_inline struct wglan_route* wglan_longest_match(__u32 family, con
     }
 }
 
+/* As IPv4 addresses are kept. In an IPv6 header it is nobody's (RFC 4291 section 2.5.5.2, RFC 6890). */
+static __always_inline bool wglan_is_mapped(const struct wglan_address* address) {
+    __u32 upper;
+
+    __builtin_memcpy(&upper, &address->words[1], 4);
+    return !address->words[0] && upper == bpf_htonl(0xffff);
+}
+
 /* The route of this prefix length that holds the address; NULL: it is gone. */
 static __always_inline struct wglan_route* wglan_route_of(const struct wglan_address* address,
                                                           __u32 prefix_len) {
     struct wglan_route* found = NULL;
-    __u32 halves[2];
     void* table;
 
-    __builtin_memcpy(halves, &address->words[1], 8);
-    if (!address->words[0] && halves[0] == bpf_htonl(0xffff)) {
+    if (wglan_is_mapped(address)) {
         struct wglan_key4 key;
+        __u32 lower;
 
+        __builtin_memcpy(&lower, (const __u8*)&address->words[1] + 4, 4);
         table = wglan_strides_table();
-        if (table) found = wglan_ask_strides(table, (const __u8*)&halves[1]);
+        if (table) found = wglan_ask_strides(table, (const __u8*)&lower);
         if (found && found->prefix_len == prefix_len) return found;
         /* There may be a longer one by now. */
-        wglan_cut4(&key, halves[1], prefix_len);
+        wglan_cut4(&key, lower, prefix_len);
         found = bpf_map_lookup_elem(&wglan_route4, &key);
     } else {
         struct wglan_key6 key;
@@ -113,7 +121,7 @@ __noinline int wglan_ask(const struct wglan_address* wanted, __u32 family, struc
 
 /*
  * What the longest prefix that holds an address of the packet says; false: there is none, or it is of one
- * link. Counted as a hit: wglan_no_hit(slot) takes it back.
+ * link or not of its family. Counted as a hit: wglan_no_hit(slot) takes it back.
  */
 static __always_inline bool wglan_find_route(const struct wglan_packet* packet, const __u8* address,
                                              const struct wglan_config* config, struct wglan_answer* answer,
@@ -125,6 +133,11 @@ static __always_inline bool wglan_find_route(const struct wglan_packet* packet, 
     __u64 mixed, bits;
 
     __builtin_memcpy(&wanted, address, sizeof(wanted));
+    *where = NULL;
+    if (packet->family == 6 && wglan_is_mapped(&wanted)) {
+        __builtin_memset(answer, 0, sizeof(*answer));
+        return false;
+    }
     mixed = wglan_mix(wanted.words[0], wanted.words[1]);
     slot = wglan_slot_of(mixed);
     *where = slot;

@@ -71,7 +71,11 @@ static __always_inline int wglan_send(struct __sk_buff* skb, const struct wglan_
         }
         /* The stack might have no way to the peer, or one without the tunnel's MTU. */
         if (fit == WGLAN_TOO_BIG) {
-            if (!packet->may_fragment) return wglan_answer_too_big(skb, packet, peer, mtu, 0);
+            if (!packet->may_fragment) {
+                int verdict = wglan_answer_too_big(skb, packet, peer, mtu, 0);
+
+                if (verdict != WGLAN_SEND_WHOLE) return verdict;
+            }
             WGLAN_COUNT(oversized);
         }
     }

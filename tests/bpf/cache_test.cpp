@@ -36,6 +36,21 @@ TEST_F(Steer, KeepsAnswersForOneGeneration) {
     }
 }
 
+// The same sixteen bytes, in an IPv6 header: nobody's, and no answer for the other family.
+TEST_F(Steer, MappedAddressesInIpv6HeadersArentIpv4) {
+    for (const bool cached : {true, false}) {
+        cache(cached);
+        expect_untouched(to("::ffff:10.1.2.3"), kNext);
+        EXPECT_EQ(run(to("10.1.2.3")).verdict, kRedirect);
+        expect_untouched(to("::ffff:10.1.2.3"), kNext);
+        EXPECT_EQ(run(to("10.1.2.4")).verdict, kRedirect);
+        expect_untouched(to("::ffff:10.1.2.4"), kNext);
+    }
+    // Not even by a default route.
+    route("::/0", SteerAction::steer, kPeer);
+    expect_untouched(to("::ffff:10.1.2.3"), kNext);
+}
+
 TEST_F(Steer, APeersStateHoldsFromTheNextGeneration) {
     EXPECT_EQ(run(to("10.1.2.3")).verdict, kRedirect);
     peer(PeerState::down);

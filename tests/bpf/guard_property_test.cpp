@@ -3,6 +3,7 @@
 // host's WireGuard port and isn't data.
 #include <algorithm>
 #include <random>
+#include <utility>
 
 #include "tests/bpf/guard_fixture.h"
 
@@ -28,12 +29,30 @@ std::size_t udp_of(const Bytes& frame) {
     return 0;
 }
 
+// Whether the extension headers lead to the packet's end, or are more than are looked through.
+bool runs_out(const Bytes& frame) {
+    std::uint8_t next = frame[20];
+    std::size_t offset = 54;
+    for (int i = 0; i < 6; ++i) {
+        if (next != 0 && next != 43 && next != 44 && next != 51 && next != 60) break;
+        if (frame.size() < offset + 4) return true;
+        const std::size_t length = frame[offset + 1];
+        const auto now = std::exchange(next, frame[offset]);
+        offset += now == 44 ? 8 : now == 51 ? (length + 2) * 4 : (length + 1) * 8;
+    }
+    return next == 17 ? frame.size() < offset + 8
+                      : next == 0 || next == 43 || next == 44 || next == 51 || next == 60;
+}
+
 bool may_be_dropped(const Bytes& frame) {
     const auto place = udp_of(frame);
     if (place == 0) return false;
-    if (frame[12] == 0x08) return at(frame, 30, kOwn4Bytes) && at(frame, place + 2, kPortBytes);
+    if (frame[12] == 0x08)
+        return at(frame, 30, kOwn4Bytes) && (frame.size() < place + 8 || at(frame, place + 2, kPortBytes));
     if (!at(frame, 38, kOwn6Bytes)) return false;
-    if (frame[20] == 17) return at(frame, place + 2, kPortBytes);
+    if (frame[20] == 17) return frame.size() < place + 8 || at(frame, place + 2, kPortBytes);
+    // What ends before its port counts as an initiation.
+    if (runs_out(frame)) return true;
     return std::search(frame.begin() + 54, frame.end(), std::begin(kPortBytes), std::end(kPortBytes)) !=
            frame.end();
 }

@@ -110,6 +110,21 @@ TEST_F(Guard, CountsEachInitiationOfSeveralInOne) {
     EXPECT_EQ(judge(Hook::tc, other, 1, 148).ruling, Ruling::pass);
 }
 
+// Where junk passes it takes nobody along.
+TEST_F(Guard, CountsInitiationsBehindJunkThatPasses) {
+    const std::uint32_t zero = 0;
+    wglan_guard_settings lenient{};
+    ASSERT_EQ(bpf_map_lookup_elem(guard().map_fd("wglan_guard"), &zero, &lenient), 0);
+    lenient.drop_odd = 0;
+    ASSERT_EQ(bpf_map_update_elem(guard().map_fd("wglan_guard"), &zero, &lenient, BPF_ANY), 0);
+    Bytes many = filler(148);
+    for (int i = 0; i < 4; ++i) many = many + initiation();
+    const Bytes packet = on_wire(Hook::tc, v4(many));
+    EXPECT_EQ(judge(Hook::tc, packet, 1, 148).ruling, Ruling::pass) << "four of five";
+    EXPECT_EQ(judge(Hook::tc, packet, 1, 148).ruling, Ruling::drop);
+    EXPECT_EQ(judge(Hook::tc, on_wire(Hook::tc, v4(filler(148) + filler(148))), 1, 148).ruling, Ruling::pass);
+}
+
 TEST_F(Guard, LooksAtNothingElse) {
     const Bytes junk = filler(200);
     for (Ip packet : {v4(junk), v6(junk)}) {
@@ -155,6 +170,49 @@ TEST_F(Guard, SeesThroughOptionsAndExtensions) {
     packet.extensions.resize(24);
     packet.extensions[16] = 50;  // ESP
     expect(Ruling::pass, packet, "what it can't see into");
+}
+
+// Six are looked through. What hides its port behind more than that counts as an initiation, whatever it is.
+TEST_F(Guard, WhatIsBehindManyExtensionsCountsAsAnInitiation) {
+    const auto behind = [&](std::size_t count, const Bytes& payload, std::uint8_t host) {
+        Ip packet = v6(payload, "2001:db8:86dd:" + std::to_string(host) + "::9");
+        packet.first_extension = 60;
+        for (std::size_t i = 0; i < count; ++i)
+            packet.extensions =
+                packet.extensions +
+                Bytes{static_cast<std::uint8_t>(i + 1 < count ? 60 : 17), 0, 1, 4, 0, 0, 0, 0};
+        return packet;
+    };
+    std::uint8_t host = 20;
+    for (const Hook hook : {Hook::xdp, Hook::tc}) {
+        EXPECT_EQ(judge(hook, frame(behind(6, filler(100), ++host))).ruling, Ruling::drop) << to_string(hook);
+        EXPECT_EQ(admitted(hook, behind(6, data(), ++host), 20), 20) << to_string(hook);
+        for (const std::size_t count : {5U, 6U, 7U, 8U, 12U}) {
+            const auto before = dropped("guard_rate");
+            EXPECT_EQ(admitted(hook, behind(count, initiation(), ++host), 20), static_cast<int>(kRate))
+                << to_string(hook) << ' ' << count;
+            EXPECT_EQ(dropped("guard_rate"), before + 20 - kRate);
+        }
+        Ip elsewhere = behind(8, initiation(), ++host);
+        elsewhere.destination = "2001:db8:86dd::2";
+        EXPECT_EQ(admitted(hook, elsewhere, 20), 20) << "another host's";
+    }
+}
+
+// The device below a VLAN's delivers VLAN 0 itself.
+TEST_F(Guard, PriorityTagsHideNothing) {
+    for (const Bytes& tag : {Bytes{0xe0, 0}, Bytes{0, 0}, Bytes{0x20, 0, 0x81, 0, 0, 0}})
+        for (const Ip& packet : {v4(filler(100)), v6(filler(100)), v4(data()), v6(data())}) {
+            const Bytes type = packet.is_v4() ? Bytes{8, 0} : Bytes{0x86, 0xdd};
+            const Bytes tagged = frame(0x8100, tag + type + packet.bytes());
+            const bool junk = packet.transport.size() == 108;
+            for (const Hook hook : {Hook::xdp, Hook::tc})
+                EXPECT_EQ(judge(hook, tagged).ruling, junk ? Ruling::drop : Ruling::pass)
+                    << to_string(hook) << ' ' << hex(tagged);
+            const Bytes another = frame(0x8100, Bytes{0, 7} + type + packet.bytes());
+            for (const Hook hook : {Hook::xdp, Hook::tc})
+                EXPECT_EQ(judge(hook, another).ruling, Ruling::pass) << to_string(hook);
+        }
 }
 
 // A datagram's first fragment has its port; an initiation in pieces is one all the same.

@@ -11,6 +11,7 @@ from lablib.capture import WIREGUARD
 from lablib.shell import ip_batch, run
 
 from ..scenario import Mesh, check, eventually, scenario
+from .carry import tcp_transfer
 
 _SCRUB = """
 table inet scrub {
@@ -84,23 +85,78 @@ def _mtu(node: Node) -> int:
 
 @scenario(core=True)
 def path_mtu_is_learned_whatever_the_headers(mesh: Mesh) -> None:
-    """IPv4 options, IPv6 hop-by-hop options: the answer to what is too big still finds its socket."""
+    """IPv4 options, IPv6 hop-by-hop options: the answer to what is too big still finds its socket. It does so as well
+    where the device on the way back would fill in the checksum that the packet was still to get."""
     one, two = mesh.nodes
-    mtu = int(one.wglanctl_json("status")["node"]["mtu"])
-    sources: list[Node | Pod] = [one, mesh.pod(one)]
-    for source in sources:
-        for address, minimum, headers in (
-            (two.addresses.ipv4, 28, (0, 4, 40)),
-            (two.addresses.ipv6, 48, (0, 8, 16, 64, 104)),
-        ):
-            for length in headers:
-                # Learned for the address, not for the socket: each time anew.
-                family = "-6" if ":" in address else "-4"
-                run(mesh.at(source)(["ip", family, "route", "flush", "cache"]), check=False)
-                time.sleep(0.05)
-                learn = [sys.executable, "-c", _LEARN, address, str(length), str(1500 - minimum)]
-                learned = run(mesh.at(source)(learn)).stdout.strip()
-                print(f"  {source.name} to {address} with {length} bytes of options: {learned}")
-                check(learned == str(mtu), f"{length} bytes of options to {address}: the path's MTU is {learned}")
+    pod = mesh.pod(one)
+    for source in (one, pod):
+        _learn(mesh, source, two, (0, 4, 40), (0, 8, 16, 64, 104))
+    for device in json.loads(one.run("ip", "-j", "link", "show", "type", "veth").stdout):
+        one.run("ethtool", "-K", device["ifname"], "tx", "off")
+    _learn(mesh, pod, two, (0, 40), (0, 104))
     dropped = one.wglanctl_json("status")["steering"]["counters"]["dropped"]
     check(dropped["too_big"] == 0, f"not answered: {dropped}")
+
+
+def _learn(mesh: Mesh, source: Node | Pod, to: Node, *options: tuple[int, ...]) -> None:
+    """`options`: lengths of IPv4's, and of IPv6's."""
+    mtu = int(mesh.nodes[0].wglanctl_json("status")["node"]["mtu"])
+    for address, minimum, lengths in zip((to.addresses.ipv4, to.addresses.ipv6), (28, 48), options, strict=True):
+        for length in lengths:
+            # Learned for the address, not for the socket: each time anew.
+            family = "-6" if ":" in address else "-4"
+            run(mesh.at(source)(["ip", family, "route", "flush", "cache"]), check=False)
+            time.sleep(0.05)
+            learn = [sys.executable, "-c", _LEARN, address, str(length), str(1500 - minimum)]
+            learned = run(mesh.at(source)(learn)).stdout.strip()
+            print(f"  {source.name} to {address} with {length} bytes of options: {learned}")
+            check(learned == str(mtu), f"{length} bytes of options to {address}: the path's MTU is {learned}")
+
+
+@scenario()
+def tunnels_of_others_carry_large_packets(mesh: Mesh) -> None:
+    """A tunnel between two nodes that forbids fragments, whose device may fill in checksums and cut segments."""
+    one, two = mesh.nodes
+    made = []
+    for number, (kind, local) in enumerate(_TUNNELS):
+        command = f"ip link add t{number} type {kind}"
+        if all(_tunnel(node, other, command, local, number) for node, other in ((one, two), (two, one))):
+            made.append(number)
+        else:
+            print(f"  this kernel has no {kind}")
+    check(bool(made), "no tunnel can be made")
+    time.sleep(1)  # duplicate address detection
+    with mesh.capture() as capture:
+        for number in made:
+            addresses = [f"198.51.{100 + number}.2", f"fd51:{number}::2"]
+            for address in addresses[: 1 if _TUNNELS[number][0] == "ipip" else 2]:
+                mesh.expect_ping(one, address)
+                tcp_transfer(mesh, one, two, address)
+                print(f"  {_TUNNELS[number][0]}: TCP to {address}")
+    check(not (summary := capture.summary()).foreign, f"in clear on the underlay: {dict(summary.foreign)}")
+
+
+# What `ip link add` is told, and the family outside.
+_TUNNELS = (
+    ("vxlan id 7 dstport 4789 df set", 4),
+    ("vxlan id 8 dstport 4790", 6),
+    ("gretap", 4),
+    ("ipip", 4),
+    ("geneve id 9 df set", 4),
+)
+
+
+def _tunnel(node: Node, other: Node, command: str, family: int, number: int) -> bool:
+    """False: the kernel doesn't know the kind."""
+    own, far = (
+        (node.addresses.ipv4, other.addresses.ipv4) if family == 4 else (node.addresses.ipv6, other.addresses.ipv6)
+    )
+    place = f"remote {far}" if "geneve" in command else f"local {own} remote {far}"
+    if node.run(*command.split(), *place.split(), check=False).returncode != 0:
+        return False
+    side = 1 if node.name == "node1" else 2
+    commands = [f"link set t{number} mtu 1450 up", f"addr add 198.51.{100 + number}.{side}/24 dev t{number}"]
+    if "ipip" not in command:
+        commands.append(f"addr add fd51:{number}::{side}/64 dev t{number} nodad")
+    ip_batch(commands, namespace=node.namespace)
+    return True
