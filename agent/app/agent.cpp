@@ -327,6 +327,7 @@ void Agent::on_netlink() {
                             look_at_everything_later();
                             break;
                         case NetlinkEvent::What::link:
+                            if (event.removed) forget_attachments(event.ifindex);
                             look_at_routes_later();
                             [[fallthrough]];
                         case NetlinkEvent::What::address:
@@ -352,6 +353,11 @@ void Agent::on_netlink() {
             }
             on_netlink();
         });
+}
+
+// They went with the device. Another may have its index by now, and all else in common with it.
+void Agent::forget_attachments(int ifindex) {
+    std::erase_if(observed_.attachments, [&](const Attachment& at) { return at.ifindex == ifindex; });
 }
 
 // A route around a prefix of pods counts where there is none for itself, one inside where the prefix has

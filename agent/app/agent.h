@@ -176,6 +176,8 @@ private:
                                            const std::vector<Route>& routes) const;
     std::set<Prefix> unspared_prefixes(const std::set<Prefix>& wanted, const Prefix& default6,
                                        const RouteVerdicts& verdicts) const;
+    void forget_attachments(int ifindex);
+    bool all_hooked() const;
     bool cares_for_route(const Prefix& prefix) const;
     void note_cni();
     void on_cni_change();

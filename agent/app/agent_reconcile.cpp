@@ -316,7 +316,7 @@ void Agent::reconcile_all() {
         retry_later();
         return;
     }
-    if (facts_alone && !merge_dirty_) return;  // nothing that counts has changed
+    if (facts_alone && !merge_dirty_ && all_hooked()) return;  // nothing that counts has changed
     refresh_record();
     const bool repairing = checking_drift_ && observed_valid_ && first_reconcile_done_;
     if (checking_drift_ || !observed_valid_) {
@@ -425,6 +425,21 @@ void Agent::note_capacity(const Desired& wanted) {
     if (warnings != capacity_warnings_)
         for (const std::string& warning : warnings) spdlog::warn("{}", warning);
     capacity_warnings_ = std::move(warnings);
+}
+
+// A device may have gone, its programs with it, and another come that is the same in all but those.
+bool Agent::all_hooked() const {
+    const auto has = [&](int ifindex, Attachment::Hook hook) {
+        return std::ranges::any_of(observed_.attachments, [&](const Attachment& at) {
+            return at.ifindex == ifindex && at.hook == hook;
+        });
+    };
+    return std::ranges::all_of(
+               facts_.uplinks,
+               [&](const Uplink& uplink) { return has(uplink.ifindex, Attachment::Hook::tc_egress); }) &&
+           (!config_.steering.direct || std::ranges::all_of(facts_.pods.devices, [&](const auto& device) {
+               return !device.second.runs_program() || has(device.first, Attachment::Hook::tc_ingress);
+           }));
 }
 
 // After a plan: the programs' settings, which the guard shares, are in force by then.

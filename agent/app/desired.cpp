@@ -19,6 +19,13 @@ constexpr std::uint16_t kSearchKeepalive = 25;
 // Some room is left: a change adds before it removes.
 constexpr std::size_t kMostEndpoints = kMaxSteerEndpoints - kMaxSteerEndpoints / 16;
 
+template <class Container>
+Container at_most_of(const Container& all, std::size_t most) {
+    auto end = all.begin();
+    std::advance(end, std::min(most, all.size()));
+    return {all.begin(), end};
+}
+
 class Builder {
 public:
     explicit Builder(const DesiredInput& input)
@@ -91,8 +98,8 @@ private:
 
     void direct() {
         out_.pods.direct = true;
-        out_.pods.devices = in_.facts.pods.devices;
-        out_.pods.macs = in_.facts.pods.macs;
+        out_.pods.devices = at_most_of(in_.facts.pods.devices, kMaxPods);
+        out_.pods.macs = at_most_of(in_.facts.pods.macs, kMaxPods);
         if (!config_.pod_networking || !config_.node.pod_prefixes) return;
         for (const Prefix& prefix : *config_.node.pod_prefixes) {
             const auto same_family = [&](const Prefix& own) { return own.family() == prefix.family(); };
@@ -367,6 +374,9 @@ std::vector<std::string> capacity_warnings(const Desired& wanted, const Config& 
     look(wanted.steer_routes.size() - count4, config.bpf.max_routes, "the table of IPv6 prefixes", enlarge);
     look(wanted.peers.size(), kMaxPeers, "the table of peers", "");
     look(wanted.steer_endpoints.size(), kMaxSteerEndpoints, "the table of endpoints", "");
+    const char* by_stack = "; what has no room goes by the host's stack";
+    look(wanted.pods.devices.size(), kMaxPods, "the table of pods' devices", by_stack);
+    look(wanted.pods.macs.size(), kMaxPods, "the table of bridges' MAC addresses", by_stack);
     if (wanted.left_out > 0)
         warnings.push_back(
             "the tables have no room for some prefixes: these are not steered, and take their "

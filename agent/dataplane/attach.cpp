@@ -11,8 +11,10 @@
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
+#include <spdlog/spdlog.h>
 
 #include "agent/dataplane/bpffs.h"
+#include "agent/dataplane/clsact.h"
 #include "agent/dataplane/libbpf_log.h"
 
 namespace wglan {
@@ -222,6 +224,10 @@ Result<Attachment> Attacher::attach_clsact(int ifindex, Attachment::Hook hook, c
     const int made = -bpf_tc_hook_create(&tc);
     if (made != 0 && made != EEXIST)
         return fail_errno("make a clsact qdisc for " + where(ifindex, hook), made);
+    if (made == 0)
+        if (auto noted = note_own_clsact(links_, ifindex); !noted)
+            spdlog::debug("--cleanup will leave clsact at {}: {}", interface_name(ifindex),
+                          noted.error().message());
     const auto id = filter_program(ifindex, hook);
     if (id != 0 && !is_our_program(program_name(id)))
         return fail(ErrorKind::exists, "attach " + program.name + " to " + where(ifindex, hook) +

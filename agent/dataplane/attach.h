@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 // Our programs on TC hooks: TCX links pinned in <pinPath>/links, or clsact filters with a handle and
-// priority of our own. Everyone else's stay as they are; a clsact qdisc is never deleted.
+// priority of our own. Everyone else's stay as they are; a clsact qdisc is left alone (see clsact.h).
 #pragma once
 
 #include <map>

@@ -6,6 +6,7 @@
 #include "agent/base/log.h"
 #include "agent/dataplane/bpf_dataplane.h"
 #include "agent/dataplane/bpffs.h"
+#include "agent/dataplane/clsact.h"
 #include "agent/dataplane/codec.h"
 
 namespace wglan {
@@ -187,6 +188,7 @@ Result<> remove_dataplane(const std::string& pin_path) {
         if (auto detached = attacher.detach(one.attachment.ifindex); !detached) return detached;
     GuardAttacher guard(pin_path, false);
     if (auto detached = detach_all(guard); !detached) return detached;
+    if (auto removed = remove_own_clsacts(pin_path + "/" + kLinksDirectory); !removed) return removed;
     return remove_pin_path(pin_path);
 }
 

@@ -157,7 +157,7 @@ Result<std::unique_ptr<Dataplane>> make_dataplane(DataplaneOptions options);
 Result<DataplaneState> peek_dataplane(const std::string& pin_path);
 Result<GuardState> peek_guard(const std::string& pin_path);
 // Detaches and unpins everything of ours below pin_path, and removes clsact filters of ours from every
-// device (clsact itself stays). Works without load(); idempotent.
+// device, then clsact itself where an agent made it and nobody uses it. Works without load(); idempotent.
 Result<> remove_dataplane(const std::string& pin_path);
 
 }  // namespace wglan

@@ -116,4 +116,10 @@ Result<std::vector<std::string>> programs_in_order(int ifindex, Attachment::Hook
     return names;
 }
 
+Result<bool> has_filters(int ifindex, Attachment::Hook hook) {
+    const auto found = filters(ifindex, hook);
+    if (!found) return Failure(found.error());
+    return !found->empty();
+}
+
 }  // namespace wglan

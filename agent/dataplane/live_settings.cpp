@@ -4,11 +4,12 @@
 #include <time.h>
 
 #include <algorithm>
-#include <utility>
 
 namespace wglan {
 
 namespace {
+
+constexpr std::uint64_t kGrace = 1'000'000'000;  // ns; longer than any run of a program
 
 std::uint64_t now_ns(clockid_t clock) {
     timespec now{};
@@ -31,7 +32,7 @@ void LiveSettings::add_generation() {
 
 void LiveSettings::new_generation() {
     add_generation();
-    due_ = true;
+    made_ns_ = now_ns(CLOCK_MONOTONIC);
 }
 
 void LiveSettings::heartbeat() {
@@ -39,7 +40,9 @@ void LiveSettings::heartbeat() {
     publish(page().heartbeat_ns, now);
     if (page().data_cloned_until_ns != 0 && page().data_cloned_until_ns < now)
         publish(page().data_cloned_until_ns, __u64{0});  // spares each packet a look at the clock
-    if (std::exchange(due_, false)) add_generation();
+    if (made_ns_ == 0 || now < made_ns_ + kGrace) return;
+    made_ns_ = 0;
+    add_generation();
 }
 
 void LiveSettings::report_events(Seconds time) {

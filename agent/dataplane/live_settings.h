@@ -20,8 +20,8 @@ public:
     // What the programs have kept of the other maps holds no longer (see bpf/lib/cache.h). Comes after the
     // change that it makes known.
     void new_generation();
-    // An agent is alive. Makes a new generation once more after the last one: none of the programs that ran
-    // then runs any more when it is called at least a second later.
+    // An agent is alive. Makes a new generation once more when the last one is a second old: none of the
+    // programs that ran then runs any more.
     void heartbeat();
     // Somebody reads events for so long; 0 = nobody.
     void report_events(Seconds time);
@@ -42,7 +42,7 @@ private:
     wglan_config& page() const { return *memory_.values<wglan_config>(); }
 
     MapMemory memory_;
-    bool due_ = false;
+    std::uint64_t made_ns_ = 0;  // when the last one was that is to be made once more; 0 = none is
 };
 
 }  // namespace wglan

@@ -21,6 +21,9 @@ inline constexpr char kDirectTunnelProgram[] = "wglan_tun_dir";
 // Of each family; what is beyond goes by the stack.
 inline constexpr std::size_t kMaxOwnPrefixes = 8;
 
+// Of devices, and of MAC addresses; likewise.
+inline constexpr std::size_t kMaxPods = 16384;
+
 // A device of this host that leads to pods. Numbers as in maps/wglan_direct.h (WGLAN_POD_*).
 struct PodDevice {
     enum class Kind : std::uint8_t {

@@ -285,7 +285,11 @@ TEST_P(DataplaneTest, AttachesAgainWhatSomebodyRemoved) {
 }
 
 TEST_P(DataplaneTest, ADeviceMadeAnewLeavesNoPinsOfTheFormerAndALookTakesNone) {
-    const auto pins = [&] { return list_pins(pin_path_ + "/links"); };
+    const auto pins = [&] {
+        auto all = list_pins(pin_path_ + "/links");
+        std::erase_if(all, [](const std::string& name) { return name.starts_with("clsact-"); });
+        return all;
+    };
     auto plane = loaded();
     attach(*plane);
     const auto before = pins();
@@ -352,6 +356,31 @@ TEST_P(DataplaneTest, LeavesOthersAlone) {
     }
     EXPECT_EQ(::access(foreign_pin.c_str(), F_OK), 0);
     EXPECT_EQ(::unlink(foreign_pin.c_str()), 0);
+}
+
+// What an agent made goes; what somebody uses meanwhile doesn't.
+TEST_P(DataplaneTest, CleanUpTakesItsOwnClsactAlong) {
+    const UniqueFd program = foreign_program();
+    ASSERT_TRUE(program.valid());
+    const auto has_clsact = [](const char* device) {
+        const std::string ask = std::string("tc qdisc show dev ") + device + " | grep -q clsact";
+        return std::system(ask.c_str()) == 0;
+    };
+    {
+        auto plane = loaded();
+        fill(*plane);
+        attach(*plane);
+    }
+    ASSERT_EQ(has_clsact("uplink"), GetParam());
+    ASSERT_EQ(has_clsact("tunnel"), GetParam());
+    LIBBPF_OPTS(bpf_tc_hook, hook, .ifindex = uplink_, .attach_point = BPF_TC_INGRESS);
+    LIBBPF_OPTS(bpf_tc_opts, filter, .prog_fd = program.get(), .handle = 1, .priority = 1);
+    if (GetParam()) {
+        ASSERT_EQ(bpf_tc_attach(&hook, &filter), 0);
+    }
+    EXPECT_EQ(text_of(remove_dataplane(pin_path_)), "");
+    EXPECT_EQ(has_clsact("uplink"), GetParam()) << "a filter of another stands there";
+    EXPECT_FALSE(has_clsact("tunnel"));
 }
 
 TEST_P(DataplaneTest, CleanUpLeavesNothingAndMayRunTwice) {

@@ -30,6 +30,21 @@ TEST_F(DesiredTest, SaysBeforeTheTablesAreFullAndLeavesOutWhatHasNoRoom) {
     EXPECT_EQ(capacity_warnings(wanted, config).size(), 2U);
 }
 
+TEST_F(DesiredTest, PodsWithoutRoomGoByTheStack) {
+    config.steering.direct = true;
+    const auto add = [&](int first, int end) {
+        for (int i = first; i < end; ++i) facts.pods.devices.emplace(i, PodDevice{i, "veth", {}, {}});
+    };
+    add(10, 13000);
+    EXPECT_TRUE(capacity_warnings(build(), config).empty());
+    add(13000, 14000);
+    ASSERT_EQ(capacity_warnings(build(), config).size(), 1U);
+    EXPECT_NE(capacity_warnings(build(), config)[0].find("pods' devices is more than 80 % full"),
+              std::string::npos);
+    add(14000, 20000);
+    EXPECT_EQ(build().pods.devices.size(), kMaxPods);
+}
+
 // kube-proxy keeps every Service's address on a device of the host.
 TEST_F(DesiredTest, ThousandsOfOwnAddressesTakeNobodysPrefixesAway) {
     handshake();

@@ -62,6 +62,21 @@ class Follower:
         check(took[0] is not None, f"{what}: {device} {'has no' if hooked else 'still has a'} program of ours")
         self._times.setdefault(what, []).append(took[0] or 0.0)
 
+    def replace(self, what: str, lines: list[str], device: str) -> None:
+        """All at once, so that one look may see nothing but what was there before. The clock runs from the end."""
+        took: list[float | None] = []
+        ip_batch(lines, namespace=self._node.namespace)
+
+        def look() -> None:
+            enter(self._node.namespace)
+            took.append(hooks.wait_for(lambda: _hooked(device) is True, 2 * SLOW))
+
+        thread = threading.Thread(target=look)
+        thread.start()
+        thread.join()
+        check(took[0] is not None, f"{what}: {device} has no program of ours")
+        self._times.setdefault(what, []).append(took[0] or 0.0)
+
     def report(self) -> None:
         for what, times in self._times.items():
             shown = " ".join(f"{1000 * time:.0f}" for time in sorted(times))
@@ -118,6 +133,10 @@ def uplinks_are_followed(mesh: Mesh) -> None:
             follower.change("a CNI's tunnel comes", [tunnel], "vx5")
             follower.change("it is deleted and made anew", ["link del vx5", tunnel], "vx5")
             ip_batch(["link del vx5"], namespace=one.namespace)
+            numbered = "link add vx6 index 4242 type vxlan id 6 dstport 4790 dev eth0"
+            follower.change("a device of a number of its own", [numbered], "vx6")
+            follower.replace("another in its place, of the same number", ["link del vx6", numbered], "vx6")
+            ip_batch(["link del vx6"], namespace=one.namespace)
     follower.report()
     print(stream.outcome)
     check(stream.outcome.lost == 0, str(stream.outcome))
