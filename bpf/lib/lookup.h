@@ -33,7 +33,7 @@ static __always_inline struct wglan_route* wglan_longest_match(__u32 family, con
     }
 }
 
-/* As IPv4 addresses are kept. In an IPv6 header it is nobody's (RFC 4291 section 2.5.5.2, RFC 6890). */
+/* As IPv4 addresses are kept. */
 static __always_inline bool wglan_is_mapped(const struct wglan_address* address) {
     __u32 upper;
 
@@ -133,13 +133,8 @@ static __always_inline bool wglan_find_route(const struct wglan_packet* packet, 
     __u64 mixed, bits;
 
     __builtin_memcpy(&wanted, address, sizeof(wanted));
-    *where = NULL;
-    if (packet->family == 6 && wglan_is_mapped(&wanted)) {
-        __builtin_memset(answer, 0, sizeof(*answer));
-        return false;
-    }
     mixed = wglan_mix(wanted.words[0], wanted.words[1]);
-    slot = wglan_slot_of(mixed);
+    slot = packet->family == 6 && wglan_is_mapped(&wanted) ? NULL : wglan_slot_of(mixed);
     *where = slot;
     if (slot && generation) {
         const struct wglan_address* held = (const void*)slot->address;

@@ -12,6 +12,7 @@
 #define WGLAN_QUOTE4 (sizeof(struct iphdr) + 8)
 #define WGLAN_QUOTE4_MOST (60 + 8) /* with all options that there can be */
 #define WGLAN_QUOTE6 60
+#define WGLAN_PAST_CHECKSUM 512 /* more than from a packet's start to its transport's header */
 #define WGLAN_QUOTE6_MOST 152 /* 104 bytes of extension headers, and 8 of the transport */
 
 /* <linux/icmp.h> pulls in the C library. */
@@ -86,27 +87,21 @@ static __always_inline void wglan_swap_macs(struct __sk_buff* skb, struct ethhdr
     __builtin_memcpy(eth->h_source, mac, ETH_ALEN);
 }
 
-/* More than from the start of a packet to the checksum that a device may have been left to fill in. */
-static __always_inline __u32 wglan_past_checksum(const struct wglan_packet* packet) {
-    return (packet->l4 ? packet->l4 : packet->l3 + 60) + 4;
-}
-
 /*
  * Cuts the packet to the reply's length and overwrites it. `with_mac` starts 14 bytes before `ip`, and ends
  * with a quote of which `most` bytes could stand; `quote` of them do. A checksum that the device on the way
  * back would fill in, into what is the reply by then, is given up by pulling the packet's start past where
  * it begins (skb_postpull_rcsum): nothing else tells the kernel.
  */
-static __always_inline bool wglan_become(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                         void* with_mac, void* ip, __u32 ip_length, __u32 quote, __u32 most) {
+static __always_inline bool wglan_become(struct __sk_buff* skb, __u32 l3, void* with_mac, void* ip,
+                                         __u32 ip_length, __u32 quote, __u32 most) {
     __u64 flags = BPF_F_RECOMPUTE_CSUM | BPF_F_INVALIDATE_HASH;
-    __u32 l3 = packet->l3, pulled = wglan_past_checksum(packet);
 
     /* The barrier keeps what the verifier knows of this number in one register. */
     barrier_var(quote);
     if (quote > most) return false;
-    if (bpf_skb_change_tail(skb, l3 + ip_length + quote + pulled, 0)) return false;
-    if (bpf_skb_adjust_room(skb, -(__s32)pulled, BPF_ADJ_ROOM_MAC, 0)) return false;
+    if (bpf_skb_change_tail(skb, l3 + ip_length + quote + WGLAN_PAST_CHECKSUM, 0)) return false;
+    if (bpf_skb_adjust_room(skb, -WGLAN_PAST_CHECKSUM, BPF_ADJ_ROOM_MAC, 0)) return false;
     if (l3)
         return bpf_skb_store_bytes(skb, 0, with_mac, sizeof(struct ethhdr) + ip_length + quote, flags) == 0;
     return bpf_skb_store_bytes(skb, 0, ip, ip_length + quote, flags) == 0;
@@ -158,7 +153,7 @@ __noinline int wglan_reply_too_big4(struct __sk_buff* skb, const struct wglan_pa
     __builtin_memcpy(&reply.ip.saddr, packet->destination + 12, 4);
     __builtin_memcpy(&reply.ip.daddr, packet->source + 12, 4);
     reply.ip.check = wglan_fold(wglan_sum(&reply.ip, sizeof(reply.ip), 0));
-    return wglan_become(skb, packet, &reply.eth, &reply.ip, sizeof(reply.ip) + sizeof(reply.icmp), quote,
+    return wglan_become(skb, l3, &reply.eth, &reply.ip, sizeof(reply.ip) + sizeof(reply.icmp), quote,
                         sizeof(reply.quote));
 }
 
@@ -198,7 +193,7 @@ __noinline int wglan_reply_too_big6(struct __sk_buff* skb, const struct wglan_pa
     sum = wglan_sum(&reply.ip.saddr, 2 * sizeof(reply.ip.saddr), sum);
     sum = wglan_sum(&reply.icmp, sizeof(reply.icmp) + sizeof(reply.quote), sum);
     reply.icmp.checksum = wglan_fold(sum);
-    return wglan_become(skb, packet, &reply.eth, &reply.ip, sizeof(reply.ip) + sizeof(reply.icmp), quote,
+    return wglan_become(skb, l3, &reply.eth, &reply.ip, sizeof(reply.ip) + sizeof(reply.icmp), quote,
                         sizeof(reply.quote));
 }
 
@@ -231,12 +226,13 @@ static __always_inline bool wglan_is_wrapped(struct __sk_buff* skb, const struct
  * this host's wrapped while it left checksum or segments to a device. It goes into ours as it is, to be
  * fragmented outside, or its sender would never learn.
  */
-static __always_inline int wglan_answer_too_big(struct __sk_buff* skb, const struct wglan_packet* packet,
-                                                __u32 peer, __u32 mtu, __u64 direction) {
-    struct wglan_note note = {
-        .kind = WGLAN_EVENT_TOO_BIG, .peer = peer, .value = mtu, .length = skb->len - packet->l3};
+__noinline int wglan_answer_too_big(struct __sk_buff* skb, const struct wglan_packet* packet, __u32 peer,
+                                    __u32 mtu, __u64 direction) {
+    struct wglan_note note = {.kind = WGLAN_EVENT_TOO_BIG, .peer = peer, .value = mtu};
     bool made;
 
+    if (!packet) return TC_ACT_SHOT;
+    note.length = skb->len - packet->l3;
     if (wglan_is_wrapped(skb, packet)) return WGLAN_SEND_WHOLE;
     if (!wglan_may_answer(packet) || !wglan_allow(WGLAN_LIMIT_TOO_BIG, WGLAN_TOO_BIG_PER_SECOND))
         return wglan_drop(skb, packet, peer, WGLAN_DROP_TOO_BIG);

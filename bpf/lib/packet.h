@@ -237,8 +237,9 @@ static __always_inline bool wglan_link_scope(__u32 family, const __u8* address) 
         return a[0] == 0 || a[0] == 127 || a[0] >= 224 || (a[0] == 169 && a[1] == 254);
     }
     if (a[0] == 0xff || (a[0] == 0xfe && (a[1] & 0xc0) == 0x80)) return true;
-    /* ::/96 holds the unspecified and the loopback address. */
-    return !(a[0] | a[1] | a[2] | a[3] | a[4] | a[5] | a[6] | a[7] | a[8] | a[9] | a[10] | a[11]);
+    /* ::/96 holds the unspecified and the loopback address; mapped ones are none of IPv6 (RFC 6890). */
+    if (a[0] | a[1] | a[2] | a[3] | a[4] | a[5] | a[6] | a[7] | a[8] | a[9]) return false;
+    return a[10] == a[11] && (a[10] == 0 || a[10] == 0xff);
 }
 
 /* RFC 4861: 133-137 must stay on the link even when they go to a unicast address. */
