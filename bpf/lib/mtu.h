@@ -13,7 +13,7 @@
 #define WGLAN_QUOTE4_MOST (60 + 8) /* with all options that there can be */
 #define WGLAN_QUOTE6 60
 #define WGLAN_PAST_CHECKSUM 512 /* more than from a packet's start to its transport's header */
-#define WGLAN_QUOTE6_MOST 152 /* 104 bytes of extension headers, and 8 of the transport */
+#define WGLAN_QUOTE6_MOST 152   /* 104 bytes of extension headers, and 8 of the transport */
 
 /* <linux/icmp.h> pulls in the C library. */
 #define WGLAN_ICMP_ECHOREPLY 0
