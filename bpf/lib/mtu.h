@@ -226,13 +226,12 @@ static __always_inline bool wglan_is_wrapped(struct __sk_buff* skb, const struct
  * this host's wrapped while it left checksum or segments to a device. It goes into ours as it is, to be
  * fragmented outside, or its sender would never learn.
  */
-__noinline int wglan_answer_too_big(struct __sk_buff* skb, const struct wglan_packet* packet, __u32 peer,
-                                    __u32 mtu, __u64 direction) {
-    struct wglan_note note = {.kind = WGLAN_EVENT_TOO_BIG, .peer = peer, .value = mtu};
+static __always_inline int wglan_answer_too_big(struct __sk_buff* skb, const struct wglan_packet* packet,
+                                                __u32 peer, __u32 mtu, __u64 direction) {
+    struct wglan_note note = {
+        .kind = WGLAN_EVENT_TOO_BIG, .peer = peer, .value = mtu, .length = skb->len - packet->l3};
     bool made;
 
-    if (!packet) return TC_ACT_SHOT;
-    note.length = skb->len - packet->l3;
     if (wglan_is_wrapped(skb, packet)) return WGLAN_SEND_WHOLE;
     if (!wglan_may_answer(packet) || !wglan_allow(WGLAN_LIMIT_TOO_BIG, WGLAN_TOO_BIG_PER_SECOND))
         return wglan_drop(skb, packet, peer, WGLAN_DROP_TOO_BIG);
