@@ -12,66 +12,37 @@
 #include <linux/pkt_cls.h>
 
 #include "bpf/lib/conntrack.h"
+#include "bpf/lib/tagged.h"
 
 #define WGLAN_NEXT TC_ACT_UNSPEC /* TCX_NEXT has the same number */
 #define WGLAN_PULL_MOST 512      /* MAC and IP headers, and far more extension headers than are sent */
 
-#define WGLAN_PRIORITY_TAGS 2 /* looked through; the kernel takes one off after the other */
+static __always_inline __be16 wglan_ether_type(const void* data, const void* end) {
+    const struct ethhdr* frame = data;
 
-struct wglan_tag {
-    __be16 tci;
-    __be16 type;
-};
-
-/*
- * The EtherType behind tags that carry a priority alone (VLAN 0), which the device below delivers itself;
- * `*l3` in and out: the offset of what it tells of. 0: another VLAN's, whose device above has a guard of its
- * own.
- */
-static __always_inline __be16 wglan_untag(const void* data, const void* end, __be16 type, __u32* l3) {
-    int i;
-
-    for (i = 0; i < WGLAN_PRIORITY_TAGS; i++) {
-        const struct wglan_tag* tag = data + *l3;
-
-        if (type != bpf_htons(ETH_P_8021Q) && type != bpf_htons(ETH_P_8021AD)) break;
-        if ((const void*)(tag + 1) > end || tag->tci & bpf_htons(0x0fff)) return 0;
-        type = tag->type;
-        *l3 += sizeof(*tag);
-    }
-    return type;
+    return (const void*)(frame + 1) > end ? 0 : frame->h_proto;
 }
 
 static __always_inline int wglan_at_xdp(struct xdp_md* ctx, bool ask) {
     const void *data = (void*)(long)ctx->data, *end = (void*)(long)ctx->data_end;
     const struct wglan_config* config = wglan_settings();
-    const struct ethhdr* frame = data;
     struct wglan_datagram datagram;
-    __u32 l3 = ETH_HLEN;
+    enum wglan_find found;
     __be16 type;
 
-    if (!config || !config->listen_port || (const void*)(frame + 1) > end) return XDP_PASS;
+    if (!config || !config->listen_port) return XDP_PASS;
     __builtin_memset(&datagram, 0, sizeof(datagram));
-    type = wglan_untag(data, end, frame->h_proto, &l3);
+    type = wglan_ether_type(data, end);
     /* The first buffer holds all headers that are likely. */
-    if (wglan_find_datagram(data, end, type, l3, config->listen_port, &datagram) == WGLAN_NOT_OURS ||
-        wglan_is_data(&datagram))
-        return XDP_PASS;
+    if (wglan_is_tag(type))
+        found = wglan_find_tagged_xdp(ctx, config->listen_port, &datagram);
+    else
+        found = wglan_find_datagram(data, end, type, ETH_HLEN, config->listen_port, &datagram);
+    if (found == WGLAN_NOT_OURS || wglan_is_data(&datagram)) return XDP_PASS;
     if (ask && datagram.destination_port && wglan_form_of(&datagram) != WGLAN_DROP_SPARE &&
         WGLAN_IS_REPLY(bpf_xdp_ct_lookup, ctx, &datagram))
         return XDP_PASS;
     return wglan_refuses(&datagram, ctx->ingress_ifindex) ? XDP_DROP : XDP_PASS;
-}
-
-static __always_inline enum wglan_find wglan_find_in(struct __sk_buff* skb, __u32 l2, __u16 port,
-                                                     struct wglan_datagram* datagram) {
-    const void *data = (void*)(long)skb->data, *end = (void*)(long)skb->data_end;
-    __u32 l3 = l2;
-    __be16 type;
-
-    __builtin_memset(datagram, 0, sizeof(*datagram));
-    type = wglan_untag(data, end, (__be16)skb->protocol, &l3);
-    return wglan_find_datagram(data, end, type, l3, port, datagram);
 }
 
 /* `l2`: length of the MAC header that packets carry on this kind of device. */
@@ -81,12 +52,19 @@ static __always_inline int wglan_at_tc(struct __sk_buff* skb, __u32 l2, bool ask
     enum wglan_find found;
 
     if (!config || !config->listen_port || (skb->vlan_present && skb->vlan_tci & 0x0fff)) return WGLAN_NEXT;
-    found = wglan_find_in(skb, l2, config->listen_port, &datagram);
-    if (found == WGLAN_CUT) {
+    __builtin_memset(&datagram, 0, sizeof(datagram));
+    if (l2 && wglan_is_tag((__be16)skb->protocol))
+        found = wglan_find_tagged_skb(skb, config->listen_port, &datagram);
+    else
+        found = wglan_find_datagram((void*)(long)skb->data, (void*)(long)skb->data_end, skb->protocol, l2,
+                                    config->listen_port, &datagram);
+    if (found == WGLAN_CUT && !wglan_is_tag((__be16)skb->protocol)) {
         __u32 all = skb->len;
 
         if (bpf_skb_pull_data(skb, all < WGLAN_PULL_MOST ? all : WGLAN_PULL_MOST)) return WGLAN_NEXT;
-        found = wglan_find_in(skb, l2, config->listen_port, &datagram);
+        __builtin_memset(&datagram, 0, sizeof(datagram));
+        found = wglan_find_datagram((void*)(long)skb->data, (void*)(long)skb->data_end, skb->protocol, l2,
+                                    config->listen_port, &datagram);
     }
     if (found == WGLAN_NOT_OURS) return WGLAN_NEXT;
     if (skb->gso_size && datagram.destination_port) {

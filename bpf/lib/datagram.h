@@ -39,6 +39,19 @@ enum wglan_find {
     WGLAN_DEEP, /* behind more extension headers than are looked through; both addresses are known */
 };
 
+static __always_inline void wglan_take_udp(const struct udphdr* udp, __u32 offset,
+                                           struct wglan_datagram* datagram) {
+    datagram->source_port = bpf_ntohs(udp->source);
+    datagram->destination_port = bpf_ntohs(udp->dest);
+    datagram->payload = offset + sizeof(*udp);
+    datagram->length = bpf_ntohs(udp->len) > sizeof(*udp) ? bpf_ntohs(udp->len) - sizeof(*udp) : 0;
+}
+
+static __always_inline void wglan_take_start(const __u8* payload, struct wglan_datagram* datagram) {
+    datagram->start = payload[0] | payload[1] << 8 | payload[2] << 16 | (__u32)payload[3] << 24;
+    datagram->has_start = 1;
+}
+
 /* `data` and `end` bound what may be read; `offset` is where the UDP header is. */
 static __always_inline enum wglan_find wglan_read_udp(const void* data, const void* end, __u32 offset,
                                                       __u16 port, struct wglan_datagram* datagram) {
@@ -47,15 +60,25 @@ static __always_inline enum wglan_find wglan_read_udp(const void* data, const vo
 
     if ((const void*)(udp + 1) > end) return WGLAN_CUT;
     if (udp->dest != bpf_htons(port)) return WGLAN_NOT_OURS;
-    datagram->source_port = bpf_ntohs(udp->source);
-    datagram->destination_port = port;
-    datagram->payload = offset + sizeof(*udp);
-    datagram->length = bpf_ntohs(udp->len) > sizeof(*udp) ? bpf_ntohs(udp->len) - sizeof(*udp) : 0;
+    wglan_take_udp(udp, offset, datagram);
     if (datagram->length < 4) return WGLAN_FOUND;
     if ((const void*)(payload + 4) > end) return WGLAN_CUT;
-    datagram->start = payload[0] | payload[1] << 8 | payload[2] << 16 | (__u32)payload[3] << 24;
-    datagram->has_start = 1;
+    wglan_take_start(payload, datagram);
     return WGLAN_FOUND;
+}
+
+/* Whole, or its first fragment. */
+static __always_inline bool wglan_is_udp4(const struct iphdr* ip) {
+    return ip->version == 4 && ip->ihl >= 5 && ip->protocol == IPPROTO_UDP &&
+           !(ip->frag_off & bpf_htons(0x1fff));
+}
+
+static __always_inline void wglan_take_addresses4(const struct iphdr* ip, struct wglan_datagram* datagram) {
+    datagram->family = 4;
+    datagram->source[10] = datagram->source[11] = 0xff;
+    datagram->destination[10] = datagram->destination[11] = 0xff;
+    __builtin_memcpy(datagram->source + 12, &ip->saddr, 4);
+    __builtin_memcpy(datagram->destination + 12, &ip->daddr, 4);
 }
 
 static __always_inline enum wglan_find wglan_find_ipv4(const void* data, const void* end, __u32 l3,
@@ -63,14 +86,20 @@ static __always_inline enum wglan_find wglan_find_ipv4(const void* data, const v
     const struct iphdr* ip = data + l3;
 
     if ((const void*)(ip + 1) > end) return WGLAN_CUT;
-    if (ip->version != 4 || ip->ihl < 5 || ip->protocol != IPPROTO_UDP || (ip->frag_off & bpf_htons(0x1fff)))
-        return WGLAN_NOT_OURS;
-    datagram->family = 4;
-    datagram->source[10] = datagram->source[11] = 0xff;
-    datagram->destination[10] = datagram->destination[11] = 0xff;
-    __builtin_memcpy(datagram->source + 12, &ip->saddr, 4);
-    __builtin_memcpy(datagram->destination + 12, &ip->daddr, 4);
+    if (!wglan_is_udp4(ip)) return WGLAN_NOT_OURS;
+    wglan_take_addresses4(ip, datagram);
     return wglan_read_udp(data, end, l3 + ip->ihl * 4, port, datagram);
+}
+
+static __always_inline void wglan_take_addresses6(const struct ipv6hdr* ip, struct wglan_datagram* datagram) {
+    datagram->family = 6;
+    __builtin_memcpy(datagram->source, &ip->saddr, 16);
+    __builtin_memcpy(datagram->destination, &ip->daddr, 16);
+}
+
+static __always_inline bool wglan_is_extension(__u8 next) {
+    return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING || next == IPPROTO_DSTOPTS ||
+           next == IPPROTO_FRAGMENT || next == IPPROTO_AH;
 }
 
 /* RFC 8200 section 4; AH (RFC 4302) counts in words of four, less two. */
@@ -83,18 +112,13 @@ static __always_inline enum wglan_find wglan_find_ipv6(const void* data, const v
 
     if ((const void*)(ip + 1) > end) return WGLAN_CUT;
     if (ip->version != 6) return WGLAN_NOT_OURS;
-    datagram->family = 6;
-    __builtin_memcpy(datagram->source, &ip->saddr, 16);
-    __builtin_memcpy(datagram->destination, &ip->daddr, 16);
+    wglan_take_addresses6(ip, datagram);
     next = ip->nexthdr;
-    for (i = 0; i <= WGLAN_DATAGRAM_EXTENSIONS; i++) {
+    for (i = 0; i < WGLAN_DATAGRAM_EXTENSIONS; i++) {
         const __u8* head = data + offset;
 
         if (next == IPPROTO_UDP) return wglan_read_udp(data, end, offset, port, datagram);
-        if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING && next != IPPROTO_DSTOPTS &&
-            next != IPPROTO_FRAGMENT && next != IPPROTO_AH)
-            return WGLAN_NOT_OURS;
-        if (i == WGLAN_DATAGRAM_EXTENSIONS) break;
+        if (!wglan_is_extension(next)) return WGLAN_NOT_OURS;
         if ((const void*)(head + 4) > end) return WGLAN_CUT;
         if (next == IPPROTO_FRAGMENT) {
             if (head[2] || (head[3] & 0xf8)) return WGLAN_NOT_OURS;
@@ -106,7 +130,8 @@ static __always_inline enum wglan_find wglan_find_ipv6(const void* data, const v
         }
         next = head[0];
     }
-    return WGLAN_DEEP;
+    if (next == IPPROTO_UDP) return wglan_read_udp(data, end, offset, port, datagram);
+    return wglan_is_extension(next) ? WGLAN_DEEP : WGLAN_NOT_OURS;
 }
 
 /*

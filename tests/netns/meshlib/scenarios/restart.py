@@ -181,6 +181,9 @@ def _service(node: Node) -> dict[str, Any]:
 def cache_bridges_an_outage(mesh: Mesh) -> None:
     """All nodes reboot while the service is down: the cache alone brings the mesh back."""
     keys = {node.name: node.wglanctl_json("status")["node"]["publicKey"] for node in mesh.nodes}
+    for node in mesh.nodes:
+        # It is written every few seconds.
+        eventually(lambda: _cached(node) >= 2, f"{node.name} remembers {_cached(node)} peers", timeout=20)  # noqa: B023
     mesh.lab.discovery.stop()
     for node in mesh.nodes:
         reboot(node)
@@ -201,6 +204,11 @@ def cache_bridges_an_outage(mesh: Mesh) -> None:
             f"{node.name} has another key after the reboot",
         )
     mesh.expect_ping(mesh.nodes[0], mesh.nodes[2].addresses.ipv4)
+
+
+def _cached(node: Node) -> int:
+    """How many records the file holds."""
+    return len(json.loads(node.run("cat", "/var/lib/wglan/peers.json", check=False).stdout or "{}").get("records", []))
 
 
 @scenario(core=True)
