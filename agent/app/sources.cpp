@@ -10,6 +10,7 @@
 #include <boost/asio/use_awaitable.hpp>
 #include <spdlog/spdlog.h>
 
+#include "agent/app/absences.h"
 #include "agent/app/ownership_json.h"
 #include "agent/discovery/kubernetes/node_cache.h"
 #include "agent/discovery/kubernetes/node_source.h"
@@ -144,13 +145,14 @@ public:
             endpoints_ = std::move(endpoints);
             cluster_ = std::move(cluster);
         }
-        std::vector<IdentityKey> lost;
+        std::set<IdentityKey> away;
         std::size_t sequences = 0;
         for (const auto& [identity, seen] : guard_->all()) {
             sequences += seen.sequence;
             if (alive != nullptr && (seen.entry || seen.node) && !alive->contains(identity))
-                lost.push_back(identity);
+                away.insert(identity);
         }
+        const auto lost = absences_.long_away(away, system_clock().now());
         for (const IdentityKey& identity : lost) guard_->forget(identity);
         if (changed || !lost.empty() || sequences != sequences_) cache_->changed();
         sequences_ = sequences;
@@ -244,6 +246,8 @@ private:
     ClusterMemory cluster_;
     bool has_cluster_ = false;  // as a source
     std::size_t sequences_ = 0;
+    // A record is known here before its node is a peer.
+    Absences absences_{Seconds(60)};
 };
 
 }  // namespace

@@ -39,8 +39,8 @@ public:
     virtual const std::map<PublicKey, Endpoint>& good_endpoints() const = 0;
     // What the cluster said of itself and of this node; nothing where no cluster is a source.
     virtual ClusterMemory cached_cluster() const = 0;
-    // To be written a little later, if anything differs. `alive`: all other identities are forgotten
-    // (their sequences are not); nullptr while not all is known.
+    // To be written a little later, if anything differs. `alive`: other identities are forgotten after a
+    // while (their sequences are not); nullptr while not all is known.
     virtual void remember(const Ownership& ownership, std::map<PublicKey, Endpoint> endpoints,
                           ClusterMemory cluster, const std::set<IdentityKey>* alive) = 0;
     // Writes the cache now.
