@@ -6,10 +6,7 @@
 
 #include "bpf/lib/send.h"
 
-/*
- * At wglan0's ingress; `from`: the route of the packet's source, which WireGuard has verified. Echo is the
- * stack's: conntrack can't be asked whether it was translated.
- */
+/* At wglan0's ingress; `from`: the route of the packet's source, which WireGuard has verified. */
 static __always_inline int wglan_between_peers(struct __sk_buff* skb, const struct wglan_packet* packet,
                                                const struct wglan_config* config,
                                                const struct wglan_answer* from) {
@@ -22,7 +19,7 @@ static __always_inline int wglan_between_peers(struct __sk_buff* skb, const stru
     if (from->action != WGLAN_ACTION_STEER || wglan_orphaned(config)) return WGLAN_NEXT;
     if (wglan_find_route(packet, packet->destination, config, &to, &slot) &&
         to.action == WGLAN_ACTION_STEER && to.peer != from->peer &&
-        wglan_needs_no_stack(skb, packet, &flow) && flow.protocol && !wglan_stack_has(skb, &flow)) {
+        wglan_needs_no_stack(skb, packet, &flow) && !wglan_stack_has(skb, &flow)) {
         stats = wglan_counters();
         verdict = wglan_send(skb, packet, config, &to, slot, 0, stats ? &stats->forwarded : NULL);
     }
