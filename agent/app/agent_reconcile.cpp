@@ -430,9 +430,8 @@ void Agent::note_capacity(const Desired& wanted) {
 // A device may have gone, its programs with it, and another come that is the same in all but those.
 bool Agent::all_hooked() const {
     const auto has = [&](int ifindex, Attachment::Hook hook) {
-        return std::ranges::any_of(observed_.attachments, [&](const Attachment& at) {
-            return at.ifindex == ifindex && at.hook == hook;
-        });
+        const auto there = std::ranges::equal_range(observed_.attachments, ifindex, {}, &Attachment::ifindex);
+        return std::ranges::find(there, hook, &Attachment::hook) != there.end();
     };
     return std::ranges::all_of(
                facts_.uplinks,
