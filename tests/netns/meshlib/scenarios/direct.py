@@ -320,6 +320,10 @@ def direct_switched(mesh: Mesh) -> None:
     one, two = mesh.nodes
     a, b = one.pod("a"), two.pod("a")
     _rules(mesh, [Service(80, b.ipv4, 8080, address="10.96.0.10")])
+    if not mesh.has_tcx(one):
+        # A device's first clsact stops it for a moment: the kernel's doing, and once only.
+        for node, pod in ((one, a), (two, b)):
+            node.run("tc", "qdisc", "add", "dev", pod.device, "clsact")
     with Server(mesh, b, "tcp", 8080):
         held = {"from host mode": _Held(mesh, a, b.ipv4), "IPv6": _Held(mesh, a, b.ipv6)}
         with mesh.stream(a, b, b.ipv4) as forth, mesh.stream(b, a, a.ipv6) as back:
