@@ -177,6 +177,7 @@ private:
     std::set<Prefix> unspared_prefixes(const std::set<Prefix>& wanted, const Prefix& default6,
                                        const RouteVerdicts& verdicts) const;
     void forget_attachments(int ifindex);
+    bool is_hooked(int ifindex, Attachment::Hook hook) const;
     bool all_hooked() const;
     bool cares_for_route(const Prefix& prefix) const;
     void note_cni();

@@ -52,9 +52,7 @@ void Agent::look_for_peers_anew() {
 // What is hooked stays so, whoever is reached there now: what goes to a peer that is down must not leave in
 // clear.
 bool Agent::is_somebody_in(const GuestNetwork& network) const {
-    const bool hooked = std::ranges::any_of(observed_.attachments, [&](const Attachment& at) {
-        return at.ifindex == network.ifindex && at.hook == Attachment::Hook::tc_egress;
-    });
+    const bool hooked = is_hooked(network.ifindex, Attachment::Hook::tc_egress);
     const auto first = std::ranges::lower_bound(reached_, network.prefix.address());
     return hooked || (first != reached_.end() && network.prefix.contains(*first));
 }

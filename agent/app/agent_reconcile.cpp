@@ -427,17 +427,19 @@ void Agent::note_capacity(const Desired& wanted) {
     capacity_warnings_ = std::move(warnings);
 }
 
+bool Agent::is_hooked(int ifindex, Attachment::Hook hook) const {
+    const auto there = std::ranges::equal_range(observed_.attachments, ifindex, {}, &Attachment::ifindex);
+    return std::ranges::find(there, hook, &Attachment::hook) != there.end();
+}
+
 // A device may have gone, its programs with it, and another come that is the same in all but those.
 bool Agent::all_hooked() const {
-    const auto has = [&](int ifindex, Attachment::Hook hook) {
-        const auto there = std::ranges::equal_range(observed_.attachments, ifindex, {}, &Attachment::ifindex);
-        return std::ranges::find(there, hook, &Attachment::hook) != there.end();
-    };
-    return std::ranges::all_of(
-               facts_.uplinks,
-               [&](const Uplink& uplink) { return has(uplink.ifindex, Attachment::Hook::tc_egress); }) &&
-           (!config_.steering.direct || std::ranges::all_of(facts_.pods.devices, [&](const auto& device) {
-               return !device.second.runs_program() || has(device.first, Attachment::Hook::tc_ingress);
+    return std::ranges::all_of(facts_.uplinks,
+                               [this](const Uplink& uplink) {
+                                   return is_hooked(uplink.ifindex, Attachment::Hook::tc_egress);
+                               }) &&
+           (!config_.steering.direct || std::ranges::all_of(facts_.pods.devices, [this](const auto& device) {
+               return !device.second.runs_program() || is_hooked(device.first, Attachment::Hook::tc_ingress);
            }));
 }
 

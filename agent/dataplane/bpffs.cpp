@@ -11,6 +11,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <filesystem>
 
 #include <bpf/bpf.h>
@@ -91,6 +92,15 @@ std::vector<std::string> list_pins(const std::string& directory) {
             names.push_back(std::move(name));
     std::sort(names.begin(), names.end());
     return names;
+}
+
+std::optional<int> ifindex_of_pin(const std::string& name, std::string_view begins) {
+    if (!name.starts_with(begins)) return std::nullopt;
+    int ifindex = 0;
+    const char* const end = name.data() + name.size();
+    const auto [last, error] = std::from_chars(name.data() + begins.size(), end, ifindex);
+    if (error != std::errc() || last != end) return std::nullopt;
+    return ifindex;
 }
 
 Result<> remove_pins(const std::string& directory) {

@@ -2,7 +2,9 @@
 // The pin directory: <pinPath>/maps/NAME and <pinPath>/links/NAME on a BPF file system.
 #pragma once
 
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "agent/base/result.h"
@@ -25,6 +27,8 @@ Result<> pin(int fd, const std::string& path);
 Result<> unpin(const std::string& path);  // fine when there is none
 std::vector<std::string> list_pins(
     const std::string& directory);  // names, sorted; none if no directory; without the kernel's own
+// Of a pin that is named for a device: `begins` and the ifindex.
+std::optional<int> ifindex_of_pin(const std::string& name, std::string_view begins);
 
 // Removes one of our directories with all pins in it; fine when there is none.
 Result<> remove_pins(const std::string& directory);

@@ -2,8 +2,7 @@
 #include "agent/dataplane/clsact.h"
 
 #include <cerrno>
-#include <charconv>
-#include <optional>
+#include <string_view>
 
 #include <bpf/bpf.h>
 #include <bpf/libbpf.h>
@@ -18,14 +17,6 @@ namespace {
 
 constexpr std::string_view kNote = "clsact-";  // and the ifindex
 
-std::optional<int> noted(const std::string& pin) {
-    int ifindex = 0;
-    if (!pin.starts_with(kNote)) return std::nullopt;
-    const char* const end = pin.data() + pin.size();
-    const auto [last, error] = std::from_chars(pin.data() + kNote.size(), end, ifindex);
-    return error == std::errc() && last == end ? std::optional(ifindex) : std::nullopt;
-}
-
 Result<bool> is_used(int ifindex) {
     for (const auto hook : {Attachment::Hook::tc_egress, Attachment::Hook::tc_ingress}) {
         const auto used = has_filters(ifindex, hook);
@@ -38,7 +29,7 @@ Result<bool> is_used(int ifindex) {
 
 Result<> note_own_clsact(const std::string& links, int ifindex) {
     for (const std::string& pin : list_pins(links))
-        if (const auto other = noted(pin); other && interface_name(*other).empty())
+        if (const auto other = ifindex_of_pin(pin, kNote); other && interface_name(*other).empty())
             if (auto forgotten = unpin(links + "/" + pin); !forgotten) return forgotten;
     const UniqueFd map(bpf_map_create(BPF_MAP_TYPE_ARRAY, "wglan_clsact", 4, 4, 1, nullptr));
     if (!map.valid()) return fail_errno("make a map");
@@ -47,7 +38,7 @@ Result<> note_own_clsact(const std::string& links, int ifindex) {
 
 Result<> remove_own_clsacts(const std::string& links) {
     for (const std::string& pin : list_pins(links)) {
-        const auto ifindex = noted(pin);
+        const auto ifindex = ifindex_of_pin(pin, kNote);
         if (!ifindex) continue;
         const std::string device = interface_name(*ifindex);
         if (!device.empty()) {

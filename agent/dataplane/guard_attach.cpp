@@ -5,7 +5,6 @@
 
 #include <algorithm>
 #include <cerrno>
-#include <charconv>
 #include <optional>
 
 #include <bpf/bpf.h>
@@ -57,15 +56,6 @@ GuardPlace place_of(int ifindex, const std::string& program, GuardMode mode) {
                            program},
             .mode = mode,
             .note = {}};
-}
-
-std::optional<int> ifindex_of_pin(const std::string& name) {
-    if (!name.starts_with(kXdpPin)) return std::nullopt;
-    int ifindex = 0;
-    const char* const end = name.data() + name.size();
-    const auto [last, error] = std::from_chars(name.data() + sizeof kXdpPin - 1, end, ifindex);
-    if (error != std::errc() || last != end) return std::nullopt;
-    return ifindex;
 }
 
 }  // namespace
@@ -135,7 +125,7 @@ bool GuardAttacher::to_win_back(const Attachment& at) const {
 // As of the TC programs: see Attacher.
 void GuardAttacher::drop_dead_pins() const {
     for (const std::string& name : list_pins(links_)) {
-        const auto ifindex = ifindex_of_pin(name);
+        const auto ifindex = ifindex_of_pin(name, kXdpPin);
         if (!ifindex) continue;
         const auto fd = open_pin(links_ + "/" + name);
         if (fd && program_of_link(fd->get(), *ifindex) == 0) (void)drop_link(links_ + "/" + name);
@@ -180,7 +170,7 @@ Result<std::vector<GuardPlace>> GuardAttacher::find(const std::vector<Program>& 
     };
     std::vector<GuardPlace> places;
     for (const std::string& name : list_pins(links_)) {
-        const auto ifindex = ifindex_of_pin(name);
+        const auto ifindex = ifindex_of_pin(name, kXdpPin);
         if (!ifindex) continue;
         const auto fd = open_pin(links_ + "/" + name);
         if (!fd && fd.error().kind() == ErrorKind::permission) return Failure(fd.error());

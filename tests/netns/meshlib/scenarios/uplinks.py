@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from lablib import Node
-from lablib.namespaces import enter
+from lablib.namespaces import enter, inside
 from lablib.shell import SLOW, ip_batch
 
 from .. import hooks
@@ -64,18 +64,12 @@ class Follower:
 
     def replace(self, what: str, lines: list[str], device: str) -> None:
         """All at once, so that one look may see nothing but what was there before. The clock runs from the end."""
-        took: list[float | None] = []
         ip_batch(lines, namespace=self._node.namespace)
-
-        def look() -> None:
-            enter(self._node.namespace)
-            took.append(hooks.wait_for(lambda: _hooked(device) is True, 2 * SLOW))
-
-        thread = threading.Thread(target=look)
-        thread.start()
-        thread.join()
-        check(took[0] is not None, f"{what}: {device} has no program of ours")
-        self._times.setdefault(what, []).append(took[0] or 0.0)
+        took = inside(
+            self._node.namespace, lambda: hooks.wait_for(lambda: _hooked(device) is True, 2 * SLOW)
+        )
+        check(took is not None, f"{what}: {device} has no program of ours")
+        self._times.setdefault(what, []).append(took or 0.0)
 
     def report(self) -> None:
         for what, times in self._times.items():
